@@ -1,3 +1,130 @@
-"""What a small trial of counts really showed."""
+"""bayes_msc: what a small trial of counts really showed.
+
+A trial and a model card give a fit; a fit gives statements; statements give a report. Names are
+loaded when they are first used: importing the package imports neither PyMC nor ArviZ.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from bayes_msc.datasets import load_trial, trial_names
+    from bayes_msc.diagnostics import diagnose, leave_one_out
+    from bayes_msc.errors import BayesMSCError
+    from bayes_msc.estimands import prob_curve, summarize
+    from bayes_msc.fit import (
+        fit,
+        fit_negative_binomial,
+        fit_poisson,
+        load_fit,
+        model_of,
+        save_fit,
+        trial_of,
+    )
+    from bayes_msc.model import Model
+    from bayes_msc.predictive import prior_predictive
+    from bayes_msc.prior import Prior, stance, stances
+    from bayes_msc.published import Published, load_published, published_names, read_published
+    from bayes_msc.reading import read_trial
+    from bayes_msc.reanalysis import Reanalysis, reanalyze
+    from bayes_msc.report import report
+    from bayes_msc.template import write_template
+    from bayes_msc.trial import Trial
+
+_HOME = {
+    "BayesMSCError": "errors",
+    "Model": "model",
+    "Prior": "prior",
+    "Published": "published",
+    "Reanalysis": "reanalysis",
+    "Trial": "trial",
+    "diagnose": "diagnostics",
+    "fit": "fit",
+    "fit_negative_binomial": "fit",
+    "fit_poisson": "fit",
+    "leave_one_out": "diagnostics",
+    "load_fit": "fit",
+    "load_published": "published",
+    "load_trial": "datasets",
+    "model_of": "fit",
+    "prior_predictive": "predictive",
+    "prob_curve": "estimands",
+    "published_names": "published",
+    "read_published": "published",
+    "read_trial": "reading",
+    "reanalyze": "reanalysis",
+    "report": "report",
+    "save_fit": "fit",
+    "stance": "prior",
+    "stances": "prior",
+    "summarize": "estimands",
+    "trial_names": "datasets",
+    "trial_of": "fit",
+    "write_template": "template",
+}
+
+__all__ = [
+    "BayesMSCError",
+    "Model",
+    "Prior",
+    "Published",
+    "Reanalysis",
+    "Trial",
+    "__version__",
+    "diagnose",
+    "fit",
+    "fit_negative_binomial",
+    "fit_poisson",
+    "leave_one_out",
+    "load_fit",
+    "load_published",
+    "load_trial",
+    "model_of",
+    "prior_predictive",
+    "prob_curve",
+    "published_names",
+    "read_published",
+    "read_trial",
+    "reanalyze",
+    "report",
+    "save_fit",
+    "stance",
+    "stances",
+    "summarize",
+    "trial_names",
+    "trial_of",
+    "write_template",
+]
+
+
+class _Package(ModuleType):
+    """The package: a public name keeps its meaning when a module of the same name is imported.
+
+    ``bm.fit`` and ``bm.report`` are functions, also after something has imported
+    ``bayes_msc.fit``, which would otherwise put the module in their place.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayes_msc' has no attribute {name!r}")
+    value = getattr(import_module(f"bayes_msc.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -61,7 +61,7 @@ class _NormalMixture:
                 return low
             return float(optimize.brentq(lambda x: float(self.cdf(x)) - p, low, high, xtol=1e-13))
 
-        return np.vectorize(one, otypes=[float])(np.asarray(q, dtype=float))
+        return np.asarray(np.vectorize(one, otypes=[float])(np.asarray(q, dtype=float)))
 
     def mean(self) -> float:
         """Mean of the mixture."""
@@ -75,7 +75,7 @@ class _NormalMixture:
     def rvs(self, size: int, random_state: np.random.Generator) -> NDArray[np.float64]:
         """Independent draws."""
         pick = random_state.choice(len(self.weights), size=size, p=self.weights)
-        return random_state.normal(self.locs[pick], self.scales[pick])
+        return np.asarray(random_state.normal(self.locs[pick], self.scales[pick]))
 
 
 def _scipy(name: str, arguments: Callable[..., dict[str, float]]) -> Callable[..., Any]:
@@ -326,7 +326,7 @@ class Prior:
 
 def _clean(name: str, value: Any) -> Number:
     """Turn a number, or a sequence of numbers, into floats; refuse anything else."""
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, bool | str):
         raise PriorError(f"{name} is {value!r}: a number is needed")
     try:
         if isinstance(value, Iterable):
@@ -352,8 +352,8 @@ def stances() -> dict[str, Prior]:
     Notes
     -----
     The sceptical and enthusiastic widths follow Spiegelhalter: the standard deviation is
-    abs(log 0.5) / 1.645, so that 5 % of the sceptical prior lies beyond a halved rate and 5 % of the
-    enthusiastic prior beyond no effect.
+    abs(log 0.5) / 1.645, so that 5 % of the sceptical prior lies beyond a halved rate and 5 % of
+    the enthusiastic prior beyond no effect.
     """
     text = resources.files("bayes_msc").joinpath("stances.toml").read_text(encoding="utf-8")
     return {name: Prior.from_table(table) for name, table in tomllib.loads(text).items()}

@@ -1,0 +1,136 @@
+"""The gate before the numbers: each check with its value, limit, verdict and a hint."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msc.convergence import COLUMNS, check_row, convergence
+from bayes_msc.estimands import summarize
+
+MCSE_LIMIT = 0.01
+PARETO_LIMIT = 0.7
+EXTREME = 0.01
+
+
+def diagnose(fit: xr.DataTree) -> pd.DataFrame:
+    """Check a fit: convergence, Monte Carlo error, leave-one-out reliability, predictions.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From ``bayes_msc.fit``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``check``, ``target``, ``value``, ``limit``, ``ok``, ``affects`` (``"posterior"``:
+        every number; ``"leave-one-out"``; ``"predictions"``) and ``hint`` (empty where ok).
+
+    Notes
+    -----
+    The limit for Pareto k is that of Vehtari et al. 2024 (JMLR 25:72) for 2200 draws or more. A
+    posterior predictive p is the share of simulated trials whose statistic exceeds the observed
+    one, ties counted half; the simulated trials have new patients.
+    """
+    rows = [*_monte_carlo(fit), *_leave_one_out_rows(fit), *_predictive(fit)]
+    return pd.concat(
+        [convergence(fit), pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True
+    )
+
+
+def converged(diagnostics: pd.DataFrame) -> bool:
+    """Whether every check on which all numbers depend has passed."""
+    return bool(diagnostics.loc[diagnostics["affects"] == "posterior", "ok"].all())
+
+
+def leave_one_out(fit: xr.DataTree) -> pd.DataFrame:
+    """Predict each patient from the others by PSIS (Vehtari, Gelman & Gabry 2017).
+
+    Returns
+    -------
+    DataFrame
+        One row a patient: ``patient``, ``elpd`` (expected log predictive density of all the
+        patient's counts), ``pareto_k``, ``ok``.
+    """
+    with warnings.catch_warnings():
+        # the table itself says which patients are unreliable
+        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
+        loo = az.loo(fit, pointwise=True)
+    pareto_k = loo.pareto_k.to_numpy()
+    return pd.DataFrame(
+        {
+            "patient": [str(p) for p in fit["log_likelihood"]["patient"].to_numpy()],
+            "elpd": loo.elpd_i.to_numpy(),
+            "pareto_k": pareto_k,
+            "ok": pareto_k < PARETO_LIMIT,
+        }
+    )
+
+
+def _monte_carlo(fit: xr.DataTree) -> list[dict[str, Any]]:
+    statements = summarize(fit)
+    probabilities = statements[statements["probability"].notna()]
+    return [
+        check_row(
+            "MCSE of probability",
+            row["label"],
+            row["mcse"],
+            f"< {MCSE_LIMIT}",
+            row["mcse"] < MCSE_LIMIT,
+            "the second decimal is not certain: fit with more draws",
+        )
+        for row in probabilities.to_dict("records")
+    ]
+
+
+def _leave_one_out_rows(fit: xr.DataTree) -> list[dict[str, Any]]:
+    return [
+        check_row(
+            "Pareto k",
+            f"patient {row['patient']}",
+            row["pareto_k"],
+            f"< {PARETO_LIMIT}",
+            row["ok"],
+            "leaving out this patient changes the posterior too much for reweighting: fit again "
+            "without the patient to see by how much",
+            affects="leave-one-out",
+        )
+        for row in leave_one_out(fit).to_dict("records")
+    ]
+
+
+_STATISTICS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[Any]]] = {
+    "mean": lambda y: y.mean(axis=-1),
+    "variance": lambda y: y.var(axis=-1),
+    "share of zeros": lambda y: (y == 0).mean(axis=-1),
+    "maximum": lambda y: y.max(axis=-1),
+}
+
+
+def _predictive(fit: xr.DataTree) -> list[dict[str, Any]]:
+    observed = fit["observed_data"]["count"].to_numpy().astype(float)
+    simulated = fit["posterior_predictive"]["count"].to_numpy().astype(float)
+    rows = []
+    for name, statistic in _STATISTICS.items():
+        there, here = statistic(simulated), statistic(observed)
+        p = float((there > here).mean() + 0.5 * (there == here).mean())
+        rows.append(
+            check_row(
+                "posterior predictive p",
+                name,
+                p,
+                f"{EXTREME} to {1 - EXTREME}",
+                EXTREME < p < 1 - EXTREME,
+                f"the model hardly ever makes a trial with this {name}: try another family",
+                affects="predictions",
+            )
+        )
+    return rows

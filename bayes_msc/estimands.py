@@ -1,0 +1,264 @@
+"""What a fit says about benefit: ratios, differences and probabilities, each with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msc.convergence import convergence
+from bayes_msc.counts import FAMILIES
+from bayes_msc.errors import ModelError
+from bayes_msc.fit import model_of, trial_of
+from bayes_msc.rows import arrange
+from bayes_msc.trial import Trial
+
+THRESHOLDS = (1.0, 0.8, 0.5)
+MASS = 0.95
+COLUMNS = (
+    "statement",
+    "label",
+    "threshold",
+    "median",
+    "mean",
+    "lower",
+    "upper",
+    "probability",
+    "mcse",
+    "verdict",
+)
+Draws = NDArray[np.float64]
+
+
+def summarize(
+    fit: xr.DataTree,
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+    rope: tuple[float, float] | None = None,
+    exposure: float = 1.0,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Summarise a fit as statements about benefit.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+        From ``bayes_msc.fit``.
+    thresholds : sequence of float
+        Rate ratios c for which P(rate ratio < c) is wanted.
+    rope : tuple of two floats, optional
+        Rate ratios between which the reader would call the arms equivalent. There is no default:
+        what is equivalent is for the reader to say.
+    exposure : float
+        Exposure for which the rate difference is stated, in the trial's unit.
+    seed : int
+        For the counts of new patients.
+
+    Returns
+    -------
+    DataFrame
+        One row a statement: ``statement`` (its key), ``label`` (in words), ``threshold``,
+        ``median``, ``mean``, ``lower`` and ``upper`` (95 % equal-tailed), ``probability``, ``mcse``
+        (Monte Carlo standard error of the probability, else of the median) and ``verdict``
+        (``"ok"``, or which convergence check failed).
+
+    Raises
+    ------
+    ModelError
+        If a threshold or the rope is not a rate ratio.
+    """
+    _check_ratios(thresholds, rope)
+    trial = trial_of(fit)
+    ratio = np.exp(_draws(fit, "log_rate_ratio"))
+    control, active = _mean_rates(fit, trial)
+    period = planned_exposure(trial)
+    per = f"{exposure:g} {trial.exposure_unit}{'s' if exposure != 1 else ''}"
+    over = f"{period:g} {trial.exposure_unit}{'s' if period != 1 else ''}"
+    fewer, same = _new_patient(fit, trial, period, seed)
+    who = f"{trial.active} against {trial.control}"
+    rows = [
+        _measure("rate_ratio", f"rate ratio, {who}, for the same patient", ratio),
+        _measure(
+            "rate_ratio_marginal",
+            f"rate ratio, {who}, averaged over the patients (the same here, by construction)",
+            active / control,
+        ),
+        _measure(
+            "control_rate", f"{trial.endpoint} per {per} on {trial.control}", control * exposure
+        ),
+        _measure("active_rate", f"{trial.endpoint} per {per} on {trial.active}", active * exposure),
+        _measure(
+            "rate_difference",
+            f"difference in {trial.endpoint} per {per}, {trial.active} minus {trial.control}",
+            (active - control) * exposure,
+        ),
+        _measure(
+            "events_avoided",
+            f"{trial.endpoint} avoided per patient over {over} by {trial.active}",
+            (control - active) * period,
+        ),
+        *(_below(ratio, c) for c in thresholds),
+        _probability(
+            "prob_new_patient_fewer",
+            f"probability that a new patient has fewer {trial.endpoint} on {trial.active} "
+            f"than on {trial.control} over {over}",
+            fewer,
+        ),
+        _probability(
+            "prob_new_patient_same",
+            f"probability that a new patient has as many {trial.endpoint} on either over {over}",
+            same,
+        ),
+    ]
+    if rope is not None:
+        inside = (ratio > rope[0]) & (ratio < rope[1])
+        label = f"probability that the rate ratio is between {rope[0]:g} and {rope[1]:g}"
+        rows.append(_probability("prob_in_rope", label, inside))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table["verdict"] = _verdict(fit)
+    return table
+
+
+def prob_curve(fit: xr.DataTree, thresholds: Sequence[float] | None = None) -> pd.DataFrame:
+    """Trace P(rate ratio < c) over c.
+
+    Parameters
+    ----------
+    fit : xarray.DataTree
+    thresholds : sequence of float, optional
+        Rate ratios; by default 81 from 0.1 to 4, evenly spaced on the log scale.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``threshold``, ``probability``, ``mcse``.
+    """
+    grid = np.geomspace(0.1, 4.0, 81) if thresholds is None else np.asarray(thresholds, float)
+    _check_ratios(grid, None)
+    ratio = np.exp(_draws(fit, "log_rate_ratio"))
+    below = [ratio < c for c in grid]
+    return pd.DataFrame(
+        {
+            "threshold": grid,
+            "probability": [b.mean() for b in below],
+            "mcse": [_mcse_of_probability(b) for b in below],
+        }
+    )
+
+
+def planned_exposure(trial: Trial) -> float:
+    """Exposure of a patient over one period of a crossover, or over a parallel trial, as planned.
+
+    Rows without a seen count count in; the median over patients and periods is taken.
+    """
+    by = ["patient", "period"] if trial.design == "crossover" else ["patient"]
+    return float(trial.data.groupby(by)["exposure"].sum().median())
+
+
+def _draws(fit: xr.DataTree, name: str) -> Draws:
+    """Draws of one parameter, shape (chains, draws, ...)."""
+    return np.asarray(fit["posterior"][name].to_numpy(), dtype=float)
+
+
+def _optional(fit: xr.DataTree, name: str) -> Draws:
+    """Draws of a parameter that a model may lack: zeros then."""
+    if name in fit["posterior"]:
+        return _draws(fit, name)
+    return np.zeros_like(_draws(fit, "log_rate_ratio"))
+
+
+def _mean_rates(fit: xr.DataTree, trial: Trial) -> tuple[Draws, Draws]:
+    """Mean rate over the trial's own patients on either treatment, averaged over the periods.
+
+    These are the patients seen, with their own effects and baselines: an average over patients
+    yet to come would hang on the tail of a normal distribution that nine patients cannot show.
+    """
+    rows = arrange(trial, model_of(fit))
+    log_rate = _draws(fit, "log_rate")[..., None] + _draws(fit, "patient_effect")
+    if "baseline_slope" in rows.coefficients:
+        baseline = rows.design[:, 0, rows.coefficients.index("baseline_slope")]
+        log_rate = log_rate + _draws(fit, "baseline_slope")[..., None] * baseline
+    treated = log_rate + _draws(fit, "log_rate_ratio")[..., None]
+    over_periods = 0.5 * (1.0 + np.exp(_optional(fit, "period_effect")))
+    control = np.exp(log_rate).mean(axis=-1) * over_periods
+    active = np.exp(treated).mean(axis=-1) * over_periods
+    return control, active
+
+
+def _new_patient(
+    fit: xr.DataTree, trial: Trial, exposure: float, seed: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether a new patient would have fewer, or as many, events on treatment, draw by draw.
+
+    The patient has the average baseline; both counts are of the same period, drawn at random.
+    """
+    rng = np.random.default_rng(seed)
+    log_rate = _draws(fit, "log_rate")
+    effect = _draws(fit, "patient_sd") * rng.normal(size=log_rate.shape)
+    period = _optional(fit, "period_effect") * rng.integers(0, 2, size=log_rate.shape)
+    mean = exposure * np.exp(log_rate + effect + period)
+    overdispersion = _optional(fit, "overdispersion")
+    draw = FAMILIES[model_of(fit).family].random
+    on_control = draw(rng, mean, overdispersion)
+    on_active = draw(rng, mean * np.exp(_draws(fit, "log_rate_ratio")), overdispersion)
+    return on_active < on_control, on_active == on_control
+
+
+def _check_ratios(thresholds: Any, rope: tuple[float, float] | None) -> None:
+    for c in thresholds:
+        if not c > 0:
+            raise ModelError(f"the threshold {c:g} is not a rate ratio: it must be above 0")
+    if rope is not None and not 0 < rope[0] < rope[1]:
+        raise ModelError(
+            f"the rope {rope} is not a range of rate ratios: give two numbers above 0, "
+            "the smaller first, such as (0.8, 1.25)"
+        )
+
+
+def _row(statement: str, label: str, mcse: float) -> dict[str, Any]:
+    return {**dict.fromkeys(COLUMNS, np.nan), "statement": statement, "label": label, "mcse": mcse}
+
+
+def _measure(statement: str, label: str, draws: Draws) -> dict[str, Any]:
+    tail = (1.0 - MASS) / 2.0
+    lower, median, upper = np.quantile(draws, [tail, 0.5, 1.0 - tail])
+    return {
+        **_row(statement, label, float(az.mcse(draws, method="median"))),
+        "median": float(median),
+        "mean": float(draws.mean()),
+        "lower": float(lower),
+        "upper": float(upper),
+    }
+
+
+def _probability(statement: str, label: str, happens: NDArray[np.bool_]) -> dict[str, Any]:
+    row = _row(statement, label, _mcse_of_probability(happens))
+    return {**row, "probability": float(happens.mean())}
+
+
+def _below(ratio: Draws, threshold: float) -> dict[str, Any]:
+    label = f"probability that the rate ratio is below {threshold:g}"
+    row = _probability("prob_rate_ratio_below", label, ratio < threshold)
+    return {**row, "threshold": float(threshold)}
+
+
+def _mcse_of_probability(happens: NDArray[np.bool_]) -> float:
+    """Monte Carlo standard error; one draw's worth where all draws agree."""
+    if happens.all() or not happens.any():
+        return 1.0 / happens.size
+    return float(az.mcse(happens.astype(float), method="mean"))
+
+
+def _verdict(fit: xr.DataTree) -> str:
+    checks = convergence(fit)
+    failed = checks[~checks["ok"]]
+    if failed.empty:
+        return "ok"
+    return "check failed: " + ", ".join(
+        f"{row.check} {row.value:.3g}" for row in failed.itertuples()
+    )

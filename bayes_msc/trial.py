@@ -1,0 +1,373 @@
+"""Patient-level counts of one trial: validated once, roles named once, then only read."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_msc.cells import cell_text
+from bayes_msc.errors import TrialError, one_of
+from bayes_msc.faults import find_faults, find_warnings, first_treatment
+from bayes_msc.roles import (
+    DESIGNS,
+    ROLES,
+    check_columns,
+    find_columns,
+    labels_found,
+    read_cells,
+)
+
+#: What a reader must be told about counts that nobody measured.
+PROVENANCES: Mapping[str, str] = {
+    "data": "",
+    "simulated": "simulated, not data",
+    "reconstruction": "reconstruction, not data",
+}
+META_KEYS = (
+    "design",
+    "control",
+    "active",
+    "covariates",
+    "name",
+    "title",
+    "endpoint",
+    "exposure_unit",
+    "provenance",
+    "source",
+)
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Trial:
+    """Counts of one trial, one row a patient and scan (or a patient and period).
+
+    Parameters
+    ----------
+    data : pandas.DataFrame
+        Long table. It is checked as a whole, and every fault is reported with its rows.
+    design : str
+        ``"parallel"`` or ``"crossover"``. Asked for, never guessed.
+    control, active : str
+        Labels of the two arms in the treatment column. Asked for, never guessed.
+    patient, treatment, count : str
+        Names of these columns. An empty count is a scan that was not seen.
+    period, sequence : str, optional
+        Columns with the period (1 or 2) and with the order of treatments, for a crossover. By
+        default the columns of that name; a sequence that is not given is derived.
+    scan, month : str, optional
+        Columns that tell the scans of a patient apart.
+    exposure : str, optional
+        Column with the exposure behind each count, above 0; 1 a row where there is none.
+    baseline : str, optional
+        Column with one count or rate a patient from before treatment; it may be given on one of
+        the patient's rows only.
+    covariates : sequence of str
+        Further columns to keep.
+    name, title : str
+        A short name, and one to print.
+    endpoint : str
+        What is counted, in the plural.
+    exposure_unit : str
+        Unit of the exposure, in the singular.
+    provenance : str
+        ``"data"``, ``"simulated"`` or ``"reconstruction"``.
+    source : str
+        Where the counts come from.
+
+    Attributes
+    ----------
+    warnings : tuple of str
+        What is unusual about the table without being wrong, each beginning with its name.
+
+    Raises
+    ------
+    TrialError
+        Listing every fault found.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame(
+    ...     {"patient": [1, 2, 3, 4], "treatment": list("abab"), "count": [3, 1, 4, 0]}
+    ... )
+    >>> Trial(table, design="parallel", control="a", active="b").n_patients
+    4
+    """
+
+    design: str
+    control: str
+    active: str
+    covariates: tuple[str, ...]
+    name: str
+    title: str
+    endpoint: str
+    exposure_unit: str
+    provenance: str
+    source: str
+    warnings: tuple[str, ...]
+    _table: pd.DataFrame
+
+    def __init__(
+        self,
+        data: pd.DataFrame,
+        *,
+        design: str | None = None,
+        control: str | None = None,
+        active: str | None = None,
+        patient: str = "patient",
+        treatment: str = "treatment",
+        count: str = "count",
+        period: str | None = None,
+        sequence: str | None = None,
+        scan: str | None = None,
+        month: str | None = None,
+        exposure: str | None = None,
+        baseline: str | None = None,
+        covariates: Sequence[str] = (),
+        name: str = "trial",
+        title: str = "",
+        endpoint: str = "events",
+        exposure_unit: str = "scan",
+        provenance: str = "data",
+        source: str = "",
+    ) -> None:
+        data = check_columns(data)
+        arms = _required_roles(data, treatment, design, control, active)
+        one_of(provenance, PROVENANCES, "provenance", TrialError)
+        asked = {
+            "patient": patient,
+            "treatment": treatment,
+            "count": count,
+            "period": period,
+            "sequence": sequence,
+            "scan": scan,
+            "month": month,
+            "exposure": exposure,
+            "baseline": baseline,
+        }
+        columns = find_columns(list(data.columns), asked, covariates, arms["design"])
+        table = _validated(data, columns, arms)
+        values: dict[str, Any] = {
+            **arms,
+            "covariates": tuple(str(c) for c in covariates),
+            "name": name,
+            "title": title or name,
+            "endpoint": endpoint,
+            "exposure_unit": exposure_unit,
+            "provenance": provenance,
+            "source": source,
+            "warnings": find_warnings(table, **arms),
+            "_table": table,
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """The canonical table; a copy, so that the trial itself cannot be changed."""
+        return self._table.copy()
+
+    @property
+    def seen(self) -> pd.DataFrame:
+        """The rows with a count that was seen, renumbered from 0."""
+        return self._table[self._table["count"].notna()].reset_index(drop=True)
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Names of the patients, in order of first appearance."""
+        return tuple(str(name) for name in self._table["patient"].unique())
+
+    @property
+    def n_patients(self) -> int:
+        """Number of patients."""
+        return int(self._table["patient"].nunique())
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether every patient has a baseline."""
+        return "baseline" in self._table
+
+    @property
+    def label(self) -> str:
+        """What must be printed wherever these counts appear; empty for data."""
+        return PROVENANCES[self.provenance]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical CSV text in UTF-8, as hexadecimal text."""
+        return hashlib.sha256(self.to_csv_text().encode()).hexdigest()
+
+    def arm_summary(self) -> pd.DataFrame:
+        """Add up the arms.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an arm, control first: ``treatment``, ``patients`` (with at least one count
+            seen), ``rows``, ``missing`` (rows without a count), ``events``, ``exposure`` (of
+            the counts seen), ``rate`` (events per unit of exposure).
+        """
+        arms = []
+        for label in (self.control, self.active):
+            rows = self._table[self._table["treatment"] == label]
+            seen = rows[rows["count"].notna()]
+            events, exposure = float(seen["count"].sum()), float(seen["exposure"].sum())
+            arms.append(
+                {
+                    "treatment": label,
+                    "patients": int(seen["patient"].nunique()),
+                    "rows": len(rows),
+                    "missing": len(rows) - len(seen),
+                    "events": int(events),
+                    "exposure": exposure,
+                    "rate": events / exposure,
+                }
+            )
+        return pd.DataFrame(arms)
+
+    def to_csv_text(self) -> str:
+        """Return the canonical table as CSV text, whole numbers without a decimal point."""
+        table = self._table.copy()
+        for column in table.select_dtypes("number").columns:
+            values = table[column]
+            known = values.dropna()
+            if bool(((known == np.floor(known)) & (known.abs() < 2**53)).all()):
+                table[column] = values.astype("Int64")
+        return str(table.to_csv(index=False, lineterminator="\n"))
+
+    def meta(self) -> dict[str, Any]:
+        """Return what is known beside the table, ready for JSON."""
+        return {
+            key: list(value) if isinstance(value := getattr(self, key), tuple) else value
+            for key in META_KEYS
+        }
+
+    @classmethod
+    def from_text(cls, csv_text: str, meta: Mapping[str, Any]) -> Trial:
+        """Build the trial again from ``to_csv_text()`` and ``meta()``.
+
+        Raises
+        ------
+        TrialError
+            If the text is not such a table, or a key is unknown.
+        """
+        for key in meta:
+            one_of(key, META_KEYS, "key of a trial", TrialError)
+        try:
+            table = pd.read_csv(StringIO(csv_text), dtype=str, keep_default_na=False)
+        except (ValueError, pd.errors.ParserError) as error:
+            raise TrialError(
+                f"the text is not a table of comma-separated values: {error}"
+            ) from None
+        return cls(table, **meta)
+
+    def __repr__(self) -> str:
+        """Return a summary with the label, the arms and the warnings."""
+        lines = [self.label.upper()] if self.label else []
+        lines += [self._headline(), self.arm_summary().to_string(index=False)]
+        lines += [f"warning: {text}" for text in self.warnings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        banner = f"<p><strong>{html.escape(self.label.upper())}</strong></p>" if self.label else ""
+        notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return (
+            f"<div>{banner}<p>{html.escape(self._headline())}</p>"
+            f"{self.arm_summary().to_html(index=False, escape=True)}"
+            f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
+        )
+
+    def _headline(self) -> str:
+        rows, seen = len(self._table), int(self._table["count"].notna().sum())
+        return (
+            f"Trial {self.name!r}: {self.design}, {self.active} against {self.control} (control), "
+            f"{self.n_patients} patients, {rows} rows ({seen} with a count), "
+            f"{self.endpoint} per {self.exposure_unit}"
+        )
+
+
+def _required_roles(
+    data: pd.DataFrame,
+    treatment: str,
+    design: str | None,
+    control: str | None,
+    active: str | None,
+) -> dict[str, str]:
+    """Return the design and the labels, or say which are missing and what the column holds."""
+    missing = [
+        name
+        for name, value in (("design", design), ("control", control), ("active", active))
+        if value is None or cell_text(value) == ""
+    ]
+    column = str(treatment).strip()
+    holds = ""
+    if column in data:
+        holds = f" (the column {column!r} holds {labels_found(data, column)})"
+    if missing:
+        raise TrialError(
+            f"say {', '.join(f'{name}=...' for name in missing)}: the design is "
+            f"{' or '.join(DESIGNS)}, control and active are labels of the arms{holds}"
+        )
+    one_of(design, DESIGNS, "design", TrialError)
+    arms = {"control": cell_text(control), "active": cell_text(active)}
+    if arms["control"] == arms["active"]:
+        raise TrialError(
+            f"control and active are both {arms['control']!r}: they must differ{holds}"
+        )
+    return {"design": str(design), **arms}
+
+
+def _validated(
+    data: pd.DataFrame, columns: Mapping[str, str], arms: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the canonical table, or raise with every fault of it."""
+    cells = read_cells(data, columns)
+    for role in ("baseline", "sequence"):
+        if role in cells.table:
+            _spread_over_patient(cells.table, role)
+    faults = find_faults(cells, arms["design"], arms["control"], arms["active"])
+    if faults:
+        kinds = "1 fault" if len(faults) == 1 else f"{len(faults)} kinds of fault"
+        raise TrialError("\n  - ".join([f"the table has {kinds}:", *faults]))
+    return _canonical(cells.table, list(columns), arms)
+
+
+def _spread_over_patient(table: pd.DataFrame, role: str) -> None:
+    """Fill what is given on one of a patient's rows into the patient's other rows."""
+    known = table[role].where(table[role] != "")
+    named = table["patient"] != ""
+    first = known.groupby(table["patient"], sort=False).transform("first")
+    filled = known.where(known.notna() | ~named, first)
+    table[role] = filled if role == "baseline" else filled.fillna("")
+
+
+def _canonical(
+    table: pd.DataFrame, columns: Sequence[str], arms: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the table with canonical types, columns and order of rows."""
+    table = table.copy()
+    if arms["design"] == "crossover" and "sequence" not in table:
+        first = first_treatment(table, arms["control"], arms["active"])
+        second = np.where(first == arms["control"], arms["active"], arms["control"])
+        table["sequence"] = pd.Series(first, index=table.index) + "-" + second
+    if "exposure" not in table:
+        table["exposure"] = 1.0
+    for role in ("period", "scan"):
+        if role in table:
+            table[role] = table[role].astype("int64")
+    further = [name for name in columns if name not in ROLES]
+    for name in further:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            table[name] = table[name].mask(table[name] == "")
+    order = [pd.factorize(table["patient"])[0]]
+    order += [table[role].to_numpy() for role in ("period", "scan", "month") if role in table]
+    table = table[[role for role in ROLES if role in table] + further]
+    return table.iloc[np.lexsort(order[::-1])].reset_index(drop=True)
