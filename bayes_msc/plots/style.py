@@ -1,0 +1,149 @@
+"""What all figures share: look, colours that survive grey and colour blindness, axes, SVG."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
+    "#0072B2",
+    "#D55E00",
+    "#007A5A",
+    "#8A4F9E",
+    "#1d2430",
+    "#6b7585",
+)
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#7A5C00", INK)
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 2)), "-")
+BENEFIT = "#dcebf5"
+WIDTH = 6.4
+LOOK = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "figure.facecolor": "white",
+    "svg.fonttype": "path",
+}
+TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Give the house style for as long as a figure is drawn; settings of others come back."""
+    with mpl.rc_context(LOOK):
+        yield
+
+
+def new_figure(height: float, label: str = "") -> Figure:
+    """Return an empty figure of the report's width; a label that counts are not data tops it."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    if label:
+        figure.suptitle(label, fontsize=8.5, color="#7a4b00", fontweight="bold", ha="center")
+    return figure
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """Return a figure as SVG text that is the same in every run and can stand beside others.
+
+    Parameters
+    ----------
+    figure : Figure
+        What one of the functions of this package returned.
+    name : str
+        Name of the figure; it is put before every id, so that inlined figures cannot clash.
+    """
+    buffer = io.StringIO()
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context({**LOOK, "svg.hashsalt": f"bayes_msc {name}"}):
+        figure.savefig(buffer, format="svg", metadata=metadata)
+    text = re.sub(r"<!-- .*? -->\n?", "", buffer.getvalue(), flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'\b((?:xlink:)?href)="#', rf'\1="#{name}-', text)
+    return text.replace("url(#", f"url(#{name}-")
+
+
+def ratio_limits(low: float, high: float, edge: float = 0.05) -> tuple[float, float]:
+    """Return limits on the log scale that hold both ends and the value 0, with some air."""
+    low, high = min(low, -0.1), max(high, 0.1)
+    air = edge * (high - low)
+    return low - air, high + air
+
+
+def ratio_axis(axes: Any, low: float, high: float, title: str = "rate ratio") -> None:
+    """Label a log-rate-ratio axis in rate ratios and mark no effect."""
+    ticks = [tick for tick in TICKS if low <= math.log(tick) <= high]
+    while len(ticks) > 8:
+        ticks = [tick for tick in ticks if tick == 1 or _power_of_ten(tick)] or ticks[::2]
+        if len(ticks) > 8:
+            ticks = ticks[::2]
+    axes.set_xlim(low, high)
+    axes.set_xticks([math.log(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
+    axes.axvline(0.0, color=INK, linewidth=0.9, zorder=1)
+    if title:
+        axes.set_xlabel(title)
+
+
+def _power_of_ten(value: float) -> bool:
+    return math.isclose(math.log10(value) % 1, 0, abs_tol=1e-9)
+
+
+def shade_benefit(axes: Any, benefit: str = "lower") -> None:
+    """Shade the good side of no effect: ``lower`` rates or ``higher`` ones."""
+    low, high = axes.get_xlim()
+    axes.axvspan(*((low, 0.0) if benefit == "lower" else (0.0, high)), color=BENEFIT, zorder=0, lw=0)
+
+
+def count_axis(axes: Any, highest: float) -> None:
+    """Set a square-root scale for counts with whole-number ticks."""
+    top = max(float(highest), 1.0)
+    axes.set_yscale("function", functions=(_signed_root, _signed_square))
+    axes.set_ylim(-0.02 * top, top * 1.12)
+    steps = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+    ticks = [step for step in steps if step <= top * 1.05]
+    if len(ticks) > 5:
+        ticks = [0, *ticks[-1:0:-2][::-1]]
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+
+
+def _signed_root(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=float)
+    return np.asarray(np.sign(array) * np.sqrt(np.abs(array)))
+
+
+def _signed_square(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=float)
+    return np.asarray(np.sign(array) * array**2)
+
+
+def percent_axis(axes: Any) -> None:
+    """Set the vertical axis to probabilities from 0 to 100 %."""
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])

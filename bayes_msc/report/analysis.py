@@ -1,0 +1,194 @@
+"""From a fit to patient-level counts to a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayes_msc import plots
+from bayes_msc.diagnostics import diagnose, leave_one_out
+from bayes_msc.estimands import prob_curve, summarize
+from bayes_msc.fit import model_of, trial_of
+from bayes_msc.prior import Prior
+from bayes_msc.report import analysis_sections as parts
+from bayes_msc.report import prose, tables
+from bayes_msc.report.manifest import stamp
+from bayes_msc.report.results import Results, Source
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayes_msc.model import Model
+    from bayes_msc.trial import Trial
+
+
+def build(
+    fit: xr.DataTree, command: str = "", statements: pd.DataFrame | None = None
+) -> tuple[Results, dict[str, str]]:
+    """Turn a fit into what its report says, and into its figures.
+
+    Parameters
+    ----------
+    fit : DataTree
+        What ``fit`` returned.
+    command : str
+        The command that was typed, for the manifest.
+    statements : DataFrame, optional
+        What ``summarize`` returned for thresholds or a ROPE of your own.
+
+    Returns
+    -------
+    Results
+        The report.
+    dict of str to str
+        SVG text by figure name.
+    """
+    trial, model = trial_of(fit), model_of(fit)
+    full = {
+        "statements": summarize(fit) if statements is None else statements,
+        "diagnostics": diagnose(fit),
+        "curve": prob_curve(fit),
+        "arms": trial.arm_summary(),
+        "patients": tables.patient_table(fit, trial),
+        "leave_one_out": leave_one_out(fit),
+        "rootogram": tables.rootogram_table(fit),
+    }
+    priors = model.priors_for(trial)
+    failed = failures(full["diagnostics"])
+    everywhere = failed.get("posterior", ())
+    results = Results(
+        kind="fit",
+        title=trial.title,
+        subtitle=f"A Bayesian analysis of the counts of every patient: {parts.lowered(model.title)}",
+        label=trial.label,
+        question=f"Does {trial.active} lower the rate of {trial.endpoint}, compared with "
+        f"{trial.control}?",
+        answer=answer(full, trial),
+        banner=everywhere,
+        sections=(
+            parts.data(full["arms"], trial),
+            parts.effect(full["statements"], trial, everywhere),
+            parts.patients(full["patients"], everywhere),
+            parts.checks(
+                full["diagnostics"],
+                full["rootogram"],
+                str(fit.attrs["refitted"]),
+                failed.get("predictions", ()),
+            ),
+            parts.left_out(full["leave_one_out"], (*everywhere, *failed.get("leave-one-out", ()))),
+            parts.model_card(model, priors, model.terms_for(trial)),
+        ),
+        tables=full,
+        sources=_sources(trial, model),
+        manifest=_manifest(fit, trial, command),
+    )
+    return results, _draw(fit, trial, full, priors)
+
+
+def failures(diagnostics: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return one line for each failed check, with what to do, by what the check affects."""
+    lines: dict[str, tuple[str, ...]] = {}
+    for _, row in diagnostics[~diagnostics["ok"].astype(bool)].iterrows():
+        value = f"{row['value']:.3g}".replace("-", "−")
+        text = f"{row['check']} ({row['target']}) is {value}, limit {row['limit']}: {row['hint']}."
+        lines[row["affects"]] = (*lines.get(row["affects"], ()), text)
+    return lines
+
+
+def answer(full: Mapping[str, pd.DataFrame], trial: Trial) -> tuple[str, ...]:
+    """Write the answer in three sentences: the effect, its size, what it rests on."""
+    statements = full["statements"]
+    words = prose.Words(trial.active, trial.control, trial.endpoint)
+    ratio = parts.statement(statements, "rate_ratio")
+    chance = parts.chance_of_benefit(full["curve"])
+    first = prose.sentence(
+        prose.caveat(trial.label),
+        f"{prose.benefit(chance, words)}: "
+        + prose.estimate(ratio["median"], ratio["lower"], ratio["upper"]),
+    )
+    return first, _second(statements, words), _third(full)
+
+
+def _second(statements: pd.DataFrame, words: prose.Words) -> str:
+    parted = [
+        f"{prose.percent(p)} that it is at least {prose.cut(c)}"
+        for c, p in parts.below(statements).items()
+        if c < 1
+    ]
+    new = float(parts.statement(statements, "prob_new_patient_fewer")["probability"])
+    patient = (
+        f"a new patient would have fewer {words.events} on {words.active} than on {words.control} "
+        f"with probability {prose.percent(new)}"
+    )
+    if not parted:
+        return prose.sentence(patient)
+    lead = f"the probability that the rate is really lower by some margin is {parted[0]}"
+    if len(parted) > 1:
+        lead += f" and {prose.listed(parted[1:])}"
+    return prose.sentence(f"{lead}; {patient}")
+
+
+def _third(full: Mapping[str, pd.DataFrame]) -> str:
+    patients, checks = full["patients"], full["diagnostics"]
+    top = patients.loc[patients["events"].idxmax()]
+    carried = (
+        f", of whom one ({top['patient']}) carries {prose.percent(float(top['share']))} of all "
+        "that was counted"
+        if float(top["share"]) > 0.25
+        else ""
+    )
+    failed = checks[~checks["ok"].astype(bool)]
+    if failed.empty:
+        judged = "all checks of the computation and of the model passed"
+    elif (failed["affects"] == "posterior").any():
+        judged = "the computation failed its checks, so these numbers must not be relied on yet"
+    else:
+        judged = (
+            f"the computation passed its checks, but {len(failed)} of the checks of the model did "
+            "not pass: see below"
+        )
+    return f"This rests on {len(patients)} patients{carried}; {judged}."
+
+
+def _sources(trial: Trial, model: Model) -> tuple[Source, ...]:
+    counts = Source(f"Counts: {trial.source}", certainty=trial.label)
+    return (*((counts,) if trial.source else ()), *(Source(text) for text in model.references))
+
+
+def _manifest(fit: xr.DataTree, trial: Trial, command: str) -> dict[str, object]:
+    attrs = fit.attrs
+    return {
+        "data": trial.name,
+        "provenance": trial.label or "data",
+        "data_sha256": attrs["data_sha256"],
+        "model": attrs["model_name"],
+        "model_sha256": attrs["model_sha256"],
+        "seed": attrs["seed"],
+        "engine": attrs["engine"],
+        "settings": json.loads(attrs["settings"]),
+        "refitted": attrs["refitted"] or "no",
+        "versions": json.loads(attrs["versions"]),
+        **stamp(command),
+    }
+
+
+def _draw(
+    fit: xr.DataTree,
+    trial: Trial,
+    full: Mapping[str, pd.DataFrame],
+    priors: Mapping[str, Prior],
+) -> dict[str, str]:
+    label = trial.label
+    order = full["patients"].sort_values("fold", ascending=False)
+    figures = {
+        "trajectories": plots.trajectories(trial),
+        "rate-ratio": plots.rate_ratio(fit, priors["log_rate_ratio"], label),
+        "probability-curve": plots.probability_curve(full["curve"], label),
+        "patient-effects": plots.patient_effects(order, label),
+        "rootogram": plots.rootogram(full["rootogram"], f"{trial.endpoint} in one count", label),
+        "prior-posterior": plots.prior_posterior(fit, priors, label),
+    }
+    return {name: plots.to_svg(figure, name) for name, figure in figures.items()}

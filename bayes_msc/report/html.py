@@ -1,0 +1,99 @@
+"""One self-contained HTML page from results and the SVG text of their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from bayes_msc.errors import OutputError
+from bayes_msc.report.results import WORDS, Figure, Results, Table
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+TEMPLATES = "templates"
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("bayes_msc.report", TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render_html(results: Results, figures: Mapping[str, str]) -> str:
+    """Return the report as one HTML page that needs no network.
+
+    Parameters
+    ----------
+    results : Results
+        What the report says.
+    figures : Mapping of str to str
+        SVG text by figure name, one for every figure that the results name.
+
+    Returns
+    -------
+    str
+        HTML with inline style and inline figures.
+
+    Raises
+    ------
+    OutputError
+        If a figure is missing.
+    """
+    from markupsafe import Markup
+
+    missing = [figure.name for figure in results.figures if figure.name not in figures]
+    if missing:
+        raise OutputError(f"no SVG for the figures {', '.join(missing)}: draw them first")
+    style = resources.files("bayes_msc.report").joinpath(TEMPLATES, "report.css")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            results=results,
+            style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704
+            table=table_html,
+            figure=lambda item: figure_html(item, figures[item.name]),
+        )
+    )
+
+
+def table_html(table: Table) -> Markup:
+    """Return one table as HTML: row headings in the first column, its caption inside.
+
+    Cells and headings are escaped; the look is left to the page's own style.
+    """
+    from great_tables import GT
+    from markupsafe import Markup, escape
+
+    shown = table.shown()
+    rows, *rest = shown.columns
+    numeric = [c.label for c in table.columns[1:] if c.format not in WORDS]
+    made = GT(shown, id=f"table-{table.name}", rowname_col=rows)
+    made = made.tab_stubhead(rows).cols_align("left", [c for c in rest if c not in numeric])
+    if numeric:
+        made = made.cols_align("right", numeric)
+    html = made.as_raw_html()
+    body = html[html.index("<table") : html.rindex("</table>") + len("</table>")]
+    opened = body.index(">") + 1
+    caption = f"<caption>{escape(table.caption)}</caption>"
+    return Markup(body[:opened] + caption + body[opened:])  # noqa: S704
+
+
+def figure_html(figure: Figure, svg: str) -> Markup:
+    """Return an SVG for inlining: no XML prologue, named for those who cannot see it."""
+    from markupsafe import Markup, escape
+
+    start = svg.index("<svg") + len("<svg")
+    named = f' role="img" aria-label="{escape(figure.alt)}"'
+    return Markup("<svg" + named + svg[start:])  # noqa: S704

@@ -1,0 +1,376 @@
+"""Results: all that a report says, as one value that survives the way through JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_msc.errors import OutputError, one_of
+from bayes_msc.report.prose import percent, ratio
+
+FORMAT = "bayes_msc results"
+VERSION = 1
+MISSING = "–"
+
+
+def _text(value: Any) -> str:
+    return MISSING if value is None or value is pd.NA or value != value else str(value)
+
+
+def _number(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:.3g}"
+
+
+def _fixed(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:.3f}".replace("-", "−")
+
+
+def _integer(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{round(value):d}"
+
+
+def _ratio(value: float) -> str:
+    return MISSING if math.isnan(value) else ratio(value)
+
+
+def _percent(value: float) -> str:
+    return MISSING if math.isnan(value) else percent(value)
+
+
+def _interval(lower: float, upper: float) -> str:
+    return MISSING if math.isnan(lower + upper) else f"{ratio(lower)} to {ratio(upper)}"
+
+
+def _numbers(lower: float, upper: float) -> str:
+    if math.isnan(lower + upper):
+        return MISSING
+    return f"{_number(lower)} to {_number(upper)}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return _number(value).replace("-", "−")
+
+
+def _yes(value: Any) -> str:
+    return "yes" if value else ""
+
+
+def _error(value: float) -> str:
+    if math.isnan(value):
+        return MISSING
+    return "exact" if value == 0 else f"{value:.2g}"
+
+
+def _reliable(value: Any) -> str:
+    return "reliable" if value else "not reliable"
+
+
+def _passed(value: Any) -> str:
+    if value is None or value != value:
+        return MISSING
+    return "✓ passed" if value else "✗ failed"
+
+
+def _verdict(value: Any) -> str:
+    mark = {"agrees": "✓ ", "differs": "✗ ", "impossible": "✗ "}
+    return f"{mark.get(str(value), '')}{value}"
+
+
+FORMATS = {
+    "text": _text,
+    "number": _number,
+    "fixed": _fixed,
+    "integer": _integer,
+    "ratio": _ratio,
+    "percent": _percent,
+    "interval": _interval,
+    "numbers": _numbers,
+    "signed": _signed,
+    "error": _error,
+    "passed": _passed,
+    "reliable": _reliable,
+    "verdict": _verdict,
+    "yes": _yes,
+}
+WORDS = ("text", "passed", "reliable", "verdict", "yes")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table as it is shown.
+
+    Parameters
+    ----------
+    label : str
+        Heading.
+    source : tuple of str
+        Columns of the data that it shows (two for an interval).
+    format : str
+        One of ``FORMATS``.
+
+    Raises
+    ------
+    OutputError
+        If the format is unknown.
+    """
+
+    label: str
+    source: tuple[str, ...]
+    format: str = "text"
+
+    def __post_init__(self) -> None:
+        one_of(self.format, FORMATS, "column format", OutputError)
+
+    def show(self, row: Mapping[str, Any]) -> str:
+        """Return the cell of one row as text."""
+        values = [row[name] for name in self.source]
+        if self.format not in WORDS:
+            values = [math.nan if value is None else float(value) for value in values]
+        shown: str = FORMATS[self.format](*values)  # type: ignore[operator]
+        return shown
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of a report: unrounded numbers, and how each column is shown."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    data: pd.DataFrame
+
+    def shown(self) -> pd.DataFrame:
+        """Return the cells as text, one column a heading."""
+        rows: list[dict[str, Any]] = [
+            {str(k): v for k, v in row.items()} for row in self.data.to_dict("records")
+        ]
+        cells = [[column.show(row) for column in self.columns] for row in rows]
+        return pd.DataFrame(cells, columns=[c.label for c in self.columns], dtype=object)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a report: its file name without ending, caption and text alternative."""
+
+    name: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """One section: heading, paragraphs, points, a command, tables and figures, in this order.
+
+    ``notices`` name the failed checks on which its numbers depend; they stand above them.
+    """
+
+    key: str
+    heading: str
+    paragraphs: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    code: str = ""
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where numbers come from: citation, DOI or other address, certainty in words."""
+
+    text: str
+    doi: str = ""
+    certainty: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """All that a report says.
+
+    Parameters
+    ----------
+    kind : str
+        ``reanalysis`` of printed numbers or ``fit`` to counts.
+    title, question : str
+        Headline and the question answered.
+    answer : tuple of str
+        The answer, sentence by sentence.
+    sections : tuple of Section
+        The report in order.
+    tables : Mapping of str to DataFrame
+        Every statement, diagnostic and check in full, unrounded.
+    sources : tuple of Source
+        Where the numbers come from.
+    manifest : Mapping
+        Hashes of data and card, seed, versions, command, time.
+    label : str
+        Empty for data; otherwise what the counts are instead.
+    subtitle : str
+        What was done, and to whose numbers.
+    banner : tuple of str
+        Failed checks, each with what to do.
+    """
+
+    kind: str
+    title: str
+    question: str
+    answer: tuple[str, ...]
+    sections: tuple[Section, ...]
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    subtitle: str = ""
+    banner: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures in order."""
+        return tuple(figure for section in self.sections for figure in section.figures)
+
+
+def to_json(results: Results) -> str:
+    """Return the results as strict JSON: no NaN, no infinity (both become null)."""
+    content = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "kind": results.kind,
+        "title": results.title,
+        "label": results.label,
+        "subtitle": results.subtitle,
+        "banner": list(results.banner),
+        "question": results.question,
+        "answer": list(results.answer),
+        "tables": {name: _frame_out(frame) for name, frame in results.tables.items()},
+        "sections": [_section_out(section, results.label) for section in results.sections],
+        "sources": [vars(source) for source in results.sources],
+        "manifest": dict(results.manifest),
+    }
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _section_out(section: Section, label: str) -> dict[str, Any]:
+    figures = [
+        {**vars(figure), "file": f"figures/{figure.name}.svg", "label": label}
+        for figure in section.figures
+    ]
+    tables = [
+        {
+            "name": table.name,
+            "caption": table.caption,
+            "label": label,
+            "columns": [vars(column) for column in table.columns],
+            "data": _frame_out(table.data),
+        }
+        for table in section.tables
+    ]
+    return {**vars(section), "tables": tables, "figures": figures}
+
+
+def _frame_out(frame: pd.DataFrame) -> dict[str, Any]:
+    return {"columns": [str(c) for c in frame.columns], "rows": frame.to_numpy(object).tolist()}
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy scalars, tuples and mappings into what JSON knows; NaN and infinity to None."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if value is None or value is pd.NA or isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def from_json(text: str, origin: str = "results.json") -> Results:
+    """Read results back from JSON.
+
+    Parameters
+    ----------
+    text : str
+        What ``to_json`` wrote.
+    origin : str
+        Where the text comes from, for the message.
+
+    Raises
+    ------
+    OutputError
+        If the text is not JSON, not results, or of another version of the format.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise OutputError(f"{origin} is not JSON: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise OutputError(f"{origin} does not hold results: its key 'format' must be {FORMAT!r}")
+    if content.get("format_version") != VERSION:
+        raise OutputError(
+            f"{origin} has format_version {content.get('format_version')!r}: this version of "
+            f"bayes_msc reads {VERSION}; run the analysis again"
+        )
+    try:
+        return _results_in(content)
+    except KeyError as error:
+        raise OutputError(f"{origin} lacks the key {error}: run the analysis again") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise OutputError(f"{origin} is damaged ({error}): run the analysis again") from None
+
+
+def _results_in(content: dict[str, Any]) -> Results:
+    return Results(
+        kind=content["kind"],
+        title=content["title"],
+        question=content["question"],
+        answer=tuple(content["answer"]),
+        sections=tuple(_section_in(section) for section in content["sections"]),
+        tables={name: _frame_in(frame) for name, frame in content["tables"].items()},
+        sources=tuple(Source(**source) for source in content["sources"]),
+        manifest=content["manifest"],
+        label=content["label"],
+        subtitle=content["subtitle"],
+        banner=tuple(content["banner"]),
+    )
+
+
+def _section_in(content: dict[str, Any]) -> Section:
+    tables = tuple(
+        Table(
+            table["name"],
+            table["caption"],
+            tuple(Column(c["label"], tuple(c["source"]), c["format"]) for c in table["columns"]),
+            _frame_in(table["data"]),
+        )
+        for table in content["tables"]
+    )
+    figures = tuple(Figure(f["name"], f["caption"], f["alt"]) for f in content["figures"])
+    return Section(
+        content["key"],
+        content["heading"],
+        tuple(content["paragraphs"]),
+        tuple(content["points"]),
+        content["code"],
+        tables,
+        figures,
+        tuple(content["notices"]),
+    )
+
+
+def _frame_in(content: dict[str, Any]) -> pd.DataFrame:
+    frame = pd.DataFrame(content["rows"], columns=content["columns"], dtype=object)
+    for name in frame.columns:
+        values = list(frame[name])
+        if values and all(_is_number(v) for v in values):
+            frame[name] = pd.to_numeric(frame[name])
+    return frame.infer_objects()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,193 @@
+"""Write a folder of results in one step, or not at all; read it back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from bayes_msc.errors import OutputError
+from bayes_msc.files import replace_file
+from bayes_msc.report.html import render_html
+from bayes_msc.report.results import Results, from_json, to_json
+
+REPORT, RESULTS, FIT, FIGURES = "report.html", "results.json", "fit.nc", "figures"
+OWNED = (REPORT, RESULTS, FIT, FIGURES)
+SaveFit = Callable[[Path], object]
+
+
+def write_results(
+    results: Results,
+    folder: str | Path,
+    figures: Mapping[str, str],
+    fit: SaveFit | None = None,
+    force: bool = False,
+) -> Path:
+    """Write report, results, figures and fit into a folder, all or nothing.
+
+    Parameters
+    ----------
+    results : Results
+        What the report says.
+    folder : str or Path
+        Where to write; made if it is not there. Files of others in it are left alone.
+    figures : Mapping of str to str
+        SVG text by figure name.
+    fit : callable, optional
+        Called with the path at which to save the fit.
+    force : bool
+        Replace results that are there already.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds results and ``force`` is false, is a file, or cannot be written.
+    """
+    folder = Path(folder)
+    with _writable(folder):
+        _check(folder, force)
+        with _staged(folder) as stage:
+            (stage / REPORT).write_text(render_html(results, figures), encoding="utf-8")
+            (stage / RESULTS).write_text(to_json(results), encoding="utf-8")
+            (stage / FIGURES).mkdir()
+            for name, svg in figures.items():
+                (stage / FIGURES / f"{name}.svg").write_text(svg, encoding="utf-8")
+            if fit is not None:
+                fit(stage / FIT)
+            _put(folder, stage)
+    return folder
+
+
+def write_html(html: str, path: str | Path, force: bool = False) -> Path:
+    """Write one HTML file in one step, or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the file is there and ``force`` is false, is a folder, or cannot be written.
+    """
+    return replace_file(Path(path), lambda draft: draft.write_text(html, "utf-8"), force=force)
+
+
+def read_results(folder: str | Path) -> Results:
+    """Read ``results.json`` of a folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder or the file is missing or is not what ``write_results`` wrote.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise OutputError(f"{folder} holds no {RESULTS}: name a folder written with --out")
+    return from_json(_read(path), str(path))
+
+
+def read_figures(folder: str | Path, results: Results) -> dict[str, str]:
+    """Read the SVG text of every figure that the results name.
+
+    Raises
+    ------
+    OutputError
+        If a figure is missing.
+    """
+    found = {}
+    for figure in results.figures:
+        path = Path(folder) / FIGURES / f"{figure.name}.svg"
+        if not path.is_file():
+            raise OutputError(f"{path} is missing: run the analysis again")
+        found[figure.name] = _read(path)
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(f"{path} cannot be read: {error}") from None
+
+
+def _check(folder: Path, force: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file: name a folder for the results")
+    there = [name for name in OWNED if (folder / name).exists()]
+    if there and not force:
+        raise OutputError(
+            f"{folder} holds results already ({', '.join(there)}): "
+            "choose another folder, or replace them with --force"
+        )
+
+
+def _parent(path: Path) -> Path:
+    parent = path.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    return parent
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path} cannot be written ({reason}): choose another place") from error
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    """Give a new folder on the target's own disk; nothing of it remains when anything fails."""
+    place = folder if folder.is_dir() else _parent(folder)
+    with tempfile.TemporaryDirectory(prefix=".results-", dir=place) as temporary:
+        stage = Path(temporary) / "new"
+        stage.mkdir()
+        yield stage
+
+
+def _put(folder: Path, stage: Path) -> None:
+    """Move the finished results to their place, in one rename where the folder is new."""
+    if not folder.exists():
+        os.replace(stage, folder)
+        return
+    for item in _foreign_figures(folder):
+        if not (stage / FIGURES / item.name).exists():
+            shutil.copy2(item, stage / FIGURES / item.name, follow_symlinks=False)
+    _exchange(folder, stage)
+
+
+def _exchange(folder: Path, stage: Path) -> None:
+    """Exchange old results for new ones by renames; put the old ones back if one fails."""
+    backup = stage.parent / "old"
+    backup.mkdir()
+    old = [name for name in OWNED if (folder / name).exists()]
+    new = [name for name in OWNED if (stage / name).exists()]
+    moved: list[tuple[Path, Path]] = []
+    steps = [(folder / name, backup / name) for name in old]
+    steps += [(stage / name, folder / name) for name in new]
+    try:
+        for source, target in steps:
+            os.replace(source, target)
+            moved.append((source, target))
+    except BaseException:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        raise
+
+
+def _foreign_figures(folder: Path) -> list[Path]:
+    """List the files under ``figures`` that no earlier results there name."""
+    place = folder / FIGURES
+    if not place.is_dir():
+        return []
+    try:
+        ours = {f"{figure.name}.svg" for figure in read_results(folder).figures}
+    except OutputError:
+        ours = set()
+    return [item for item in place.iterdir() if item.is_file() and item.name not in ours]
