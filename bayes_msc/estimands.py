@@ -72,7 +72,7 @@ def summarize(
     ModelError
         If a threshold or the rope is not a rate ratio.
     """
-    _check_ratios(thresholds, rope)
+    check_ratios(thresholds, rope)
     trial = trial_of(fit)
     ratio = np.exp(_draws(fit, "log_rate_ratio"))
     control, active = _mean_rates(fit, trial)
@@ -139,7 +139,7 @@ def prob_curve(fit: xr.DataTree, thresholds: Sequence[float] | None = None) -> p
         Columns ``threshold``, ``probability``, ``mcse``.
     """
     grid = np.geomspace(0.1, 4.0, 81) if thresholds is None else np.asarray(thresholds, float)
-    _check_ratios(grid, None)
+    check_ratios(grid, None)
     ratio = np.exp(_draws(fit, "log_rate_ratio"))
     below = [ratio < c for c in grid]
     return pd.DataFrame(
@@ -209,7 +209,7 @@ def _new_patient(
     return on_active < on_control, on_active == on_control
 
 
-def _check_ratios(thresholds: Any, rope: tuple[float, float] | None) -> None:
+def check_ratios(thresholds: Any, rope: tuple[float, float] | None) -> None:
     for c in thresholds:
         if not c > 0:
             raise ModelError(f"the threshold {c:g} is not a rate ratio: it must be above 0")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -15,23 +14,12 @@ from pathlib import Path
 import pandas as pd
 
 from bayes_msc.cells import cell_text, column_numbers, column_text
+from bayes_msc.decoding import decoded
 from bayes_msc.errors import TrialError, one_of
-from bayes_msc.roles import REQUIRED, ROLES, TEXT_ROLES, quoted
+from bayes_msc.roles import ROLES, TEXT_ROLES, quoted
 from bayes_msc.trial import Trial
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-#: First bytes of files that are sometimes given a name that ends in .csv.
-BINARY_STARTS = (
-    (b"PK\x03\x04", "looks like an Excel workbook or a ZIP archive: name it .xlsx if it is one"),
-    (b"PAR1", "looks like a Parquet file: name it .parquet"),
-    (b"\xd0\xcf\x11\xe0", "looks like an old Excel file: save it as .xlsx"),
-    (b"\x1f\x8b", "looks compressed: unpack it first"),
-)
 
 
 @dataclass(frozen=True)
@@ -42,6 +30,8 @@ class Layout:
     ----------
     text : frozenset of str
         Columns that stay text: patient, sequence, treatment.
+    numeric : frozenset of str
+        Columns that hold numbers.
     wanted : frozenset of str
         Columns that the table must have, to tell the separator.
     count : str
@@ -50,11 +40,11 @@ class Layout:
         Sheet of a workbook.
     """
 
-    text: frozenset[str] = frozenset(TEXT_ROLES)
-    wanted: frozenset[str] = frozenset(REQUIRED)
-    count: str = "count"
-    sheet: str | None = None
-    numeric: frozenset[str] = field(default=frozenset(ROLES) - frozenset(TEXT_ROLES))
+    text: frozenset[str]
+    numeric: frozenset[str]
+    wanted: frozenset[str]
+    count: str
+    sheet: str | None
 
 
 def read_trial(
@@ -114,16 +104,24 @@ def read_trial(
         row below the header: line 2 of the file.
     """
     file = Path(path)
-    roles = (patient, sequence, treatment)
-    text = frozenset(given or role for given, role in zip(roles, TEXT_ROLES, strict=True))
-    numbers = (period, scan, month, count, exposure, baseline)
-    usual = ("period", "scan", "month", "count", "exposure", "baseline")
+    columns = {
+        "patient": patient,
+        "sequence": sequence,
+        "treatment": treatment,
+        "count": count,
+        "period": period,
+        "scan": scan,
+        "month": month,
+        "exposure": exposure,
+        "baseline": baseline,
+    }
+    named = {role: columns[role] or role for role in ROLES}
     layout = Layout(
-        text=text,
+        text=frozenset(named[role] for role in TEXT_ROLES),
+        numeric=frozenset(named[role] for role in ROLES if role not in TEXT_ROLES),
         wanted=frozenset((patient, treatment, count)),
         count=count,
         sheet=sheet,
-        numeric=frozenset(given or role for given, role in zip(numbers, usual, strict=True)),
     )
     table = read_table(file, layout)
     try:
@@ -195,7 +193,7 @@ def read_table(path: Path, layout: Layout) -> pd.DataFrame:
 
 
 def _read_text(path: Path, layout: Layout) -> pd.DataFrame:
-    text = _decoded(path.read_bytes(), path.name)
+    text = decoded(path.read_bytes(), path.name)
     if not text.strip():
         raise TrialError(f"{path.name} is empty")
     # newline=None makes old Mac and Windows line ends alike
@@ -215,37 +213,6 @@ def _read_text(path: Path, layout: Layout) -> pd.DataFrame:
     stream.seek(end)
     table = _parsed(stream, separator, names, layout, path.name)
     return table if separator == "," else _decimal_commas(table, layout)
-
-
-def _decoded(content: bytes, name: str) -> str:
-    """Return the text of a file, whatever its encoding, or say that it is no text."""
-    for start, hint in BINARY_STARTS:
-        if content.startswith(start):
-            raise TrialError(f"{name} is not text: it {hint}")
-    encodings = [encoding for mark, encoding in MARKS if content.startswith(mark)]
-    encodings = encodings or _unmarked(content)
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if not re.search(r"[\x00-\x08\x0e-\x1f\x7f]", text):
-            return text
-    raise TrialError(f"{name} is not text: save the table as CSV (UTF-8), .xlsx or .parquet")
-
-
-def _unmarked(content: bytes) -> list[str]:
-    """Return the encodings to try for a file without a byte-order mark, in order."""
-    head = content[:4096]
-    if b"\x00" not in head:
-        return ["utf-8", "cp1252", "latin-1"]
-    # plain letters in UTF-16 have a zero for every other byte
-    pairs = max(len(head) // 2, 1)
-    if head[1::2].count(0) > 0.8 * pairs and not head[0::2].count(0):
-        return ["utf-16-le"]
-    if head[0::2].count(0) > 0.8 * pairs and not head[1::2].count(0):
-        return ["utf-16-be"]
-    return []
 
 
 def _header(stream: StringIO, separator: str, name: str) -> list[str]:

@@ -70,7 +70,7 @@ def _panel_a_patient(trial: Trial, data: pd.DataFrame, time: str) -> Figure:
         axes.remove()
     for axes in grid[trial.n_patients - columns : trial.n_patients]:
         axes.tick_params(labelbottom=True)
-    figure.supxlabel(time, fontsize=9)
+        axes.set_xlabel(time)
     figure.supylabel(trial.endpoint, fontsize=9)
     _legend(figure, trial, data)
     return figure
@@ -90,6 +90,8 @@ def _patient(
     axes.plot(seen["time"], seen["count"], color=style.INK, linewidth=1.1, zorder=2)
     for treatment, mark in ((trial.control, "o"), (trial.active, "s")):
         part = seen[seen["treatment"] == treatment]
+        if part.empty:  # an empty line that is not clipped would take the whole figure
+            continue
         axes.plot(
             part["time"],
             part["count"],
@@ -167,7 +169,7 @@ def _panel_an_arm(trial: Trial, data: pd.DataFrame, time: str) -> Figure:
     figure = style.new_figure(3.4, trial.label)
     grid = figure.subplots(1, 2, sharex=True, sharey=True)
     groups = _arm_of(trial, data)
-    for axes, arm in zip(grid, dict.fromkeys(groups), strict=True):
+    for axes, arm in zip(grid, dict.fromkeys(groups.values()), strict=True):
         part = data[data["patient"].map(groups.__getitem__) == arm]
         colour = _colour(arm if trial.design == "parallel" else "", trial)
         for _, own in part.groupby("patient", sort=False):

@@ -19,17 +19,30 @@ if TYPE_CHECKING:
 
     from bayes_msc.prior import Prior
 
+Array = NDArray[np.float64]
 
-def _draws(fit: xr.DataTree, name: str) -> NDArray[np.float64]:
+
+def _draws(fit: xr.DataTree, name: str) -> Array:
     return np.asarray(fit["posterior"][name].values, dtype=float).ravel()
 
 
-def _density(draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _density(draws: Array) -> tuple[Array, Array]:
     """Smooth draws into a curve, as ArviZ does (its bounds are corrected for)."""
-    from arviz_stats.base import array_stats
+    import arviz as az
+    import xarray as xr
 
-    grid, height, _ = array_stats.kde(draws)
-    return np.asarray(grid), np.asarray(height)
+    curve = az.kde(xr.DataArray(draws, dims="draw"), dim="draw")
+    grid, height = (np.asarray(curve.sel(plot_axis=axis).to_numpy(), float) for axis in "xy")
+    return grid[::2], height[::2]
+
+
+def _with_zero(grid: Array, height: Array) -> tuple[Array, Array]:
+    """Add the point of no effect, so that both sides meet there."""
+    if not grid[0] < 0 < grid[-1]:
+        return grid, height
+    place = int(np.searchsorted(grid, 0.0))
+    middle = np.interp(0.0, grid, height)
+    return np.insert(grid, place, 0.0), np.insert(height, place, middle)
 
 
 def rate_ratio(fit: xr.DataTree, prior: Prior, label: str = "") -> Figure:
@@ -44,7 +57,7 @@ def rate_ratio(fit: xr.DataTree, prior: Prior, label: str = "") -> Figure:
     label : str
         What the counts are if they are not data.
     """
-    grid, height = _density(_draws(fit, "log_rate_ratio"))
+    grid, height = _with_zero(*_density(_draws(fit, "log_rate_ratio")))
     with style.look():
         figure = style.new_figure(3.0, label)
         axes = figure.subplots()
@@ -59,7 +72,7 @@ def rate_ratio(fit: xr.DataTree, prior: Prior, label: str = "") -> Figure:
             label="more events on treatment",
         )  # fmt: skip
         axes.plot(grid, height, color=style.INK, label="posterior")
-        wide = np.linspace(*axes.get_xlim(), 400)
+        wide = np.linspace(*axes.get_xlim(), 201)
         axes.plot(wide, prior.pdf(wide), color=style.GREY, linestyle=(0, (5, 2)), label="prior")
         axes.set_ylim(bottom=0)
         axes.set_yticks([])
@@ -113,12 +126,12 @@ def prior_posterior(fit: xr.DataTree, priors: Mapping[str, Prior], label: str = 
     return figure
 
 
-def _parameter(axes: Axes, name: str, draws: NDArray[np.float64], prior: Prior) -> None:
+def _parameter(axes: Axes, name: str, draws: Array, prior: Prior) -> None:
     grid, height = _density(draws)
     low, high = prior.interval(0.99)
     left = 0.0 if prior.support == "positive" else min(low, float(grid[0]))
     right = max(high, float(grid[-1]))
-    wide = np.linspace(left, right, 401)[prior.support == "positive" :]
+    wide = np.linspace(left, right, 201)[prior.support == "positive" :]
     axes.plot(wide, prior.pdf(wide), color=style.ORANGE, linestyle=(0, (5, 2)), label="prior")
     axes.fill_between(grid, height, color=style.BLUE, alpha=0.25, linewidth=0)
     axes.plot(grid, height, color=style.BLUE, label="posterior")

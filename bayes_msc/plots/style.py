@@ -51,7 +51,8 @@ LOOK = {
     "figure.facecolor": "white",
     "svg.fonttype": "path",
 }
-TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+TICKS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))
+MOST_TICKS = 8
 
 
 @contextmanager
@@ -98,11 +99,7 @@ def ratio_limits(low: float, high: float, edge: float = 0.05) -> tuple[float, fl
 
 def ratio_axis(axes: Any, low: float, high: float, title: str = "rate ratio") -> None:
     """Label a log-rate-ratio axis in rate ratios and mark no effect."""
-    ticks = [tick for tick in TICKS if low <= math.log(tick) <= high]
-    while len(ticks) > 8:
-        ticks = [tick for tick in ticks if tick == 1 or _power_of_ten(tick)] or ticks[::2]
-        if len(ticks) > 8:
-            ticks = ticks[::2]
+    ticks = _ratio_ticks(low, high)
     axes.set_xlim(low, high)
     axes.set_xticks([math.log(tick) for tick in ticks], [f"{tick:g}" for tick in ticks])
     axes.axvline(0.0, color=INK, linewidth=0.9, zorder=1)
@@ -110,14 +107,22 @@ def ratio_axis(axes: Any, low: float, high: float, title: str = "rate ratio") ->
         axes.set_xlabel(title)
 
 
-def _power_of_ten(value: float) -> bool:
-    return math.isclose(math.log10(value) % 1, 0, abs_tol=1e-9)
+def _ratio_ticks(low: float, high: float) -> list[float]:
+    """Give round ratios between two ends on the log scale, as many as can be read."""
+    ticks: list[float] = []
+    for steps in TICKS:
+        all_ticks = [step * 10.0**power for power in range(-6, 7) for step in steps]
+        ticks = [tick for tick in all_ticks if low <= math.log(tick) <= high]
+        if len(ticks) <= MOST_TICKS:
+            return ticks
+    return ticks[:: -(-len(ticks) // MOST_TICKS)]
 
 
 def shade_benefit(axes: Any, benefit: str = "lower") -> None:
     """Shade the good side of no effect: ``lower`` rates or ``higher`` ones."""
     low, high = axes.get_xlim()
-    axes.axvspan(*((low, 0.0) if benefit == "lower" else (0.0, high)), color=BENEFIT, zorder=0, lw=0)
+    left, right = (low, 0.0) if benefit == "lower" else (0.0, high)
+    axes.axvspan(left, right, color=BENEFIT, zorder=0, linewidth=0)
 
 
 def count_axis(axes: Any, highest: float) -> None:

@@ -10,6 +10,7 @@ from bayes_msc.report.results import Results, from_json, to_json
 from bayes_msc.report.write import read_figures, read_results, write_html, write_results
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from bayes_msc.reanalysis import Reanalysis
@@ -28,7 +29,9 @@ __all__ = [
 ]
 
 
-def build(source: Reanalysis | xr.DataTree, command: str = "") -> tuple[Results, dict[str, str]]:
+def build(
+    source: Reanalysis | xr.DataTree, command: str = "", statements: pd.DataFrame | None = None
+) -> tuple[Results, dict[str, str]]:
     """Turn a reanalysis or a fit into what its report says, and into its figures.
 
     Parameters
@@ -37,6 +40,8 @@ def build(source: Reanalysis | xr.DataTree, command: str = "") -> tuple[Results,
         What ``reanalyze`` or ``fit`` returned.
     command : str
         The command that was typed, for the manifest.
+    statements : DataFrame, optional
+        What ``summarize`` returned for thresholds or a ROPE of your own, for a fit.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def build(source: Reanalysis | xr.DataTree, command: str = "") -> tuple[Results,
         return reanalysis.build(source, command)
     from bayes_msc.report import analysis
 
-    return analysis.build(source, command)
+    return analysis.build(source, command, statements)
 
 
 def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = False) -> Path:

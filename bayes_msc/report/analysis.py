@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bayes_msc import plots
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
     from bayes_msc.model import Model
     from bayes_msc.trial import Trial
+
+
+#: Thresholds of the probability curve; 1 is the one in the middle.
+CURVE = tuple(np.geomspace(1 / 16, 16, 257))
 
 
 def build(
@@ -50,7 +55,7 @@ def build(
     full = {
         "statements": summarize(fit) if statements is None else statements,
         "diagnostics": diagnose(fit),
-        "curve": prob_curve(fit),
+        "curve": prob_curve(fit, CURVE),
         "arms": trial.arm_summary(),
         "patients": tables.patient_table(fit, trial),
         "leave_one_out": leave_one_out(fit),
@@ -62,7 +67,7 @@ def build(
     results = Results(
         kind="fit",
         title=trial.title,
-        subtitle=f"A Bayesian analysis of the counts of every patient: {parts.lowered(model.title)}",
+        subtitle=f"A Bayesian analysis, patient by patient: {parts.lowered(model.title)}",
         label=trial.label,
         question=f"Does {trial.active} lower the rate of {trial.endpoint}, compared with "
         f"{trial.control}?",
@@ -113,27 +118,24 @@ def answer(full: Mapping[str, pd.DataFrame], trial: Trial) -> tuple[str, ...]:
 
 
 def _second(statements: pd.DataFrame, words: prose.Words) -> str:
-    parted = [
-        f"{prose.percent(p)} that it is at least {prose.cut(c)}"
-        for c, p in parts.below(statements).items()
-        if c < 1
-    ]
+    chances = {c: p for c, p in parts.below(statements).items() if c < 1}
+    parted = [f"that it is {prose.cut(c)} {prose.percent(p)}" for c, p in chances.items()]
     new = float(parts.statement(statements, "prob_new_patient_fewer")["probability"])
+    same = float(parts.statement(statements, "prob_new_patient_same")["probability"])
     patient = (
         f"a new patient would have fewer {words.events} on {words.active} than on {words.control} "
-        f"with probability {prose.percent(new)}"
+        f"with probability {prose.percent(new)} (and as many with {prose.percent(same)})"
     )
     if not parted:
         return prose.sentence(patient)
-    lead = f"the probability that the rate is really lower by some margin is {parted[0]}"
-    if len(parted) > 1:
-        lead += f" and {prose.listed(parted[1:])}"
-    return prose.sentence(f"{lead}; {patient}")
+    first = next(iter(chances.items()))
+    lead = f"the probability that the rate is {prose.cut(first[0])} is {prose.percent(first[1])}"
+    return prose.sentence(lead, *parted[1:]).rstrip(".") + f"; {patient}."
 
 
 def _third(full: Mapping[str, pd.DataFrame]) -> str:
     patients, checks = full["patients"], full["diagnostics"]
-    top = patients.loc[patients["events"].idxmax()]
+    top = patients.sort_values("events").iloc[-1]
     carried = (
         f", of whom one ({top['patient']}) carries {prose.percent(float(top['share']))} of all "
         "that was counted"
@@ -146,9 +148,10 @@ def _third(full: Mapping[str, pd.DataFrame]) -> str:
     elif (failed["affects"] == "posterior").any():
         judged = "the computation failed its checks, so these numbers must not be relied on yet"
     else:
+        kinds = prose.listed(list(dict.fromkeys(failed["check"])))
         judged = (
-            f"the computation passed its checks, but {len(failed)} of the checks of the model did "
-            "not pass: see below"
+            f"the computation passed its checks, but {len(failed)} other "
+            f"{'check' if len(failed) == 1 else 'checks'} did not pass ({kinds}): see below"
         )
     return f"This rests on {len(patients)} patients{carried}; {judged}."
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bayes_msc.plots.patients import PANELS
@@ -39,8 +40,6 @@ def below(statements: pd.DataFrame) -> dict[float, float]:
 
 def chance_of_benefit(curve: pd.DataFrame) -> float:
     """Posterior probability of a rate ratio below 1, read off the curve."""
-    import numpy as np
-
     return float(np.interp(0.0, np.log(curve["threshold"]), curve["probability"]))
 
 
@@ -195,7 +194,7 @@ def checks(
                 (
                     Column("check", ("check",)),
                     Column("of", ("target",)),
-                    Column("value", ("value",), "signed"),
+                    Column("value", ("value",), "check"),
                     Column("limit", ("limit",)),
                     Column("verdict", ("ok",), "passed"),
                     Column("what to do", ("hint",)),
@@ -260,9 +259,8 @@ def left_out(table: pd.DataFrame, notices: Notices) -> Section:
 def model_card(model: Model, priors: Mapping[str, Prior], terms: tuple[str, ...]) -> Section:
     """The model, its priors with their reasons, and what the data made of them."""
     rows = [
-        {"parameter": name, "prior": str(prior), "low": low, "high": high, "why": prior.why}
+        (name, prose.notation(prior), *prior.interval(), prior.why)
         for name, prior in priors.items()
-        for low, high in [prior.interval()]
     ]
     integrated = model.patient_effect == "integrated"
     return Section(
@@ -291,7 +289,7 @@ def model_card(model: Model, priors: Mapping[str, Prior], terms: tuple[str, ...]
                     Column("95 % of it", ("low", "high"), "numbers"),
                     Column("reason", ("why",)),
                 ),
-                pd.DataFrame(rows),
+                pd.DataFrame(rows, columns=["parameter", "prior", "low", "high", "why"]),
             ),
         ),
         figures=(

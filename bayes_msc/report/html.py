@@ -61,14 +61,14 @@ def render_html(results: Results, figures: Mapping[str, str]) -> str:
         .get_template("report.html.j2")
         .render(
             results=results,
-            style=Markup(style.read_text(encoding="utf-8")),  # noqa: S704
-            table=table_html,
+            style=Markup(style.read_text(encoding="utf-8")),
+            table=lambda item: table_html(item, results.label),
             figure=lambda item: figure_html(item, figures[item.name]),
         )
     )
 
 
-def table_html(table: Table) -> Markup:
+def table_html(table: Table, label: str = "") -> Markup:
     """Return one table as HTML: row headings in the first column, its caption inside.
 
     Cells and headings are escaped; the look is left to the page's own style.
@@ -86,8 +86,9 @@ def table_html(table: Table) -> Markup:
     html = made.as_raw_html()
     body = html[html.index("<table") : html.rindex("</table>") + len("</table>")]
     opened = body.index(">") + 1
-    caption = f"<caption>{escape(table.caption)}</caption>"
-    return Markup(body[:opened] + caption + body[opened:])  # noqa: S704
+    marked = f' <em class="label">({escape(label)})</em>' if label else ""
+    caption = f"<caption><span>{escape(table.caption)}{marked}</span></caption>"
+    return Markup(body[:opened] + caption + body[opened:])
 
 
 def figure_html(figure: Figure, svg: str) -> Markup:
@@ -96,4 +97,4 @@ def figure_html(figure: Figure, svg: str) -> Markup:
 
     start = svg.index("<svg") + len("<svg")
     named = f' role="img" aria-label="{escape(figure.alt)}"'
-    return Markup("<svg" + named + svg[start:])  # noqa: S704
+    return Markup("<svg" + named + svg[start:])

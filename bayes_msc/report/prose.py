@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bayes_msc.prior import Prior
+
 NO_BREAK = "\u00a0"
 CERTAIN, LIKELY, PROBABLE, LEANING = 0.99, 0.95, 0.80, 0.60
 
@@ -153,9 +155,17 @@ def estimate(median: float, lower: float, upper: float) -> str:
     )
 
 
+def notation(prior: Prior) -> str:
+    """Return a prior in the usual notation, its numbers to three digits."""
+    numbers = tuple(v if isinstance(v, tuple) else float(f"{v:.3g}") for v in prior.parameters)
+    return str(Prior(prior.distribution, numbers)).replace("-", "−")
+
+
 def cut(threshold: float) -> str:
-    """Return a threshold below 1 as a benefit: ``halved``, ``cut by 20 %``."""
-    return "halved" if threshold == 0.5 else f"cut by {percent(1 - threshold)}"
+    """Return a threshold below 1 as a benefit: ``at least halved``, ``cut by at least 20 %``."""
+    if threshold == 0.5:
+        return "at least halved"
+    return f"cut by at least {percent(1 - threshold)}"
 
 
 def opening(stance: str) -> str:

@@ -152,8 +152,8 @@ def _source(published: Published) -> Source:
     text = f"{published.name}: {source.citation}"
     text += f". Registration: {source.registration}" if source.registration else ""
     text += f". Read from {source.read_from}" if source.read_from else ""
-    certainty = f"Certainty of the numbers: {published.certainty} ({CERTAINTY[published.certainty]})"
-    return Source(f"{text}.", source.doi, f"{certainty}.")
+    certainty = f"Certainty of the numbers: {published.certainty}"
+    return Source(f"{text}.", source.doi, f"{certainty} ({CERTAINTY[published.certainty]}).")
 
 
 def _draw(result: Reanalysis) -> dict[str, str]:

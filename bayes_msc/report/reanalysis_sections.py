@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from bayes_msc.prior import Prior
 from bayes_msc.report import prose
 from bayes_msc.report.results import Column, Figure, Section, Table
 
@@ -38,8 +38,7 @@ def good_column(result: Reanalysis, threshold: float = 1.0) -> str:
 def chance_of_benefit(result: Reanalysis, stance: str) -> float:
     """Posterior probability of any benefit under a stance, read off the curve at 1."""
     own = result.curve[result.curve["stance"] == stance]
-    nearest = (own["threshold"] - 1).abs().idxmin()
-    return float(own.loc[nearest, "probability"])
+    return float(np.interp(0.0, np.log(own["threshold"]), own["probability"]))
 
 
 def _sign(result: Reanalysis) -> str:
@@ -55,25 +54,13 @@ def _chances(result: Reanalysis, prefix: str, frame: pd.DataFrame, after: str = 
     ]
 
 
-def _notation(prior: Prior) -> str:
-    """Return a prior in the usual notation with three digits."""
-
-    def short(number: float | tuple[float, ...]) -> float | tuple[float, ...]:
-        if isinstance(number, tuple):
-            return number
-        return float(f"{number:.3g}")
-
-    rounded = Prior(prior.distribution, tuple(short(v) for v in prior.parameters))
-    return str(rounded).replace("-", "−")
-
-
 def stances(result: Reanalysis, table: pd.DataFrame) -> Section:
     """What each stance concludes, with the priors and their reasons."""
     words, sign = words_of(result), _sign(result)
     fewer = "fewer" if words.benefit == "lower" else "more"
     concluded = Table(
         "stances",
-        f"What each prior stance concludes after the trial: rate ratio (RR, median), 95 % interval, "
+        f"What each prior stance concludes after the trial: rate ratio (RR, median), 95 % interval "
         f"and P(RR {sign} c), the probability that the rate ratio is {words.side} c: 1 stands for "
         "any benefit, the others for a benefit of at least that size.",
         (
@@ -131,7 +118,7 @@ def _alt_curve(row: pd.Series[float], result: Reanalysis) -> str:
 def _reasons(result: Reanalysis, table: pd.DataFrame) -> Table:
     priors = [result.stances[name] for name in table["stance"]]
     rows = table.assign(
-        prior=[_notation(prior) for prior in priors], why=[prior.why for prior in priors]
+        prior=[prose.notation(prior) for prior in priors], why=[prior.why for prior in priors]
     )
     edges = {f"prior_{c:g}" for c in (result.thresholds[0], result.thresholds[-1])}
     before = [c for c in _chances(result, "prior", rows, " before") if c.source[0] in edges]
@@ -187,7 +174,7 @@ def evidence(result: Reanalysis) -> Section | None:
             Figure(
                 "forest",
                 "This trial, the other evidence, and what follows from both: rate ratios with 95 % "
-                "intervals. Squares are trials (recomputed on the log scale, so that a last digit may "
+                "intervals. Squares are trials (recomputed on the log scale: a last digit may "
                 "differ from print), diamonds are combinations.",
                 "Forest plot of rate ratios. "
                 + " ".join(
@@ -209,7 +196,7 @@ def prediction(result: Reanalysis) -> Section | None:
         below=result.prediction["percentile"] / 100,
         effects=[_effects(text) for text in result.prediction["heterogeneity"]],
     )
-    best = rows.loc[rows["log_score"].idxmax()]
+    best = rows.sort_values("log_score").iloc[-1]
     return Section(
         "prediction",
         "Which stance saw the other trial coming?",

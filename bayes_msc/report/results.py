@@ -24,7 +24,9 @@ def _text(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{value:.3g}"
+    if math.isnan(value):
+        return MISSING
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _fixed(value: float) -> str:
@@ -32,7 +34,7 @@ def _fixed(value: float) -> str:
 
 
 def _integer(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{round(value):d}"
+    return MISSING if math.isnan(value) else f"{value:,.0f}"
 
 
 def _ratio(value: float) -> str:
@@ -48,13 +50,19 @@ def _interval(lower: float, upper: float) -> str:
 
 
 def _numbers(lower: float, upper: float) -> str:
-    if math.isnan(lower + upper):
-        return MISSING
-    return f"{_number(lower)} to {_number(upper)}".replace("-", "−")
+    return MISSING if math.isnan(lower + upper) else f"{_signed(lower)} to {_signed(upper)}"
 
 
 def _signed(value: float) -> str:
-    return _number(value).replace("-", "−")
+    if math.isnan(value) or abs(value) >= 1000:
+        return _number(value).replace("-", "−")
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
+
+
+def _check(value: float) -> str:
+    if math.isnan(value) or abs(value) >= 10 or value == round(value):
+        return _number(round(value) if math.isfinite(value) else value)
+    return _fixed(value)
 
 
 def _yes(value: Any) -> str:
@@ -92,6 +100,7 @@ FORMATS = {
     "interval": _interval,
     "numbers": _numbers,
     "signed": _signed,
+    "check": _check,
     "error": _error,
     "passed": _passed,
     "reliable": _reliable,
@@ -285,7 +294,7 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, np.generic):
         return _plain(value.item())
-    if value is None or value is pd.NA or isinstance(value, float) and not math.isfinite(value):
+    if value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value)):
         return None
     return value if isinstance(value, bool | int | float | str) else str(value)
 
@@ -373,4 +382,4 @@ def _frame_in(content: dict[str, Any]) -> pd.DataFrame:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

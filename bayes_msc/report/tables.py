@@ -1,6 +1,8 @@
-"""Tables that only the report on a fit needs: patients, checks worth showing, counts against the fit."""
+"""Tables that only the report on a fit needs: patients, checks, counts against the fit."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -23,8 +25,8 @@ def patient_table(fit: xr.DataTree, trial: Trial) -> pd.DataFrame:
         Columns patient, events (seen), share (of all events), fold, lower, upper.
     """
     effect = fit["posterior"]["patient_effect"]
-    lower, fold, upper = np.exp(effect.quantile(MASS, dim=("chain", "draw")).values)
-    names = [str(name) for name in effect["patient"].values]
+    lower, fold, upper = np.exp(effect.quantile(MASS, dim=("chain", "draw")).to_numpy())
+    names = [str(name) for name in effect["patient"].to_numpy()]
     events = trial.data.groupby("patient", sort=False)["count"].sum().reindex(names).to_numpy()
     return pd.DataFrame(
         {
@@ -66,12 +68,12 @@ def rootogram_table(fit: xr.DataTree) -> pd.DataFrame:
         Columns count (one value, or a range as text), observed, expected (mean over simulated
         data sets), lower, upper (95 % of them).
     """
-    observed = np.asarray(fit["observed_data"]["count"].values, dtype=float).ravel()
-    drawn = fit["posterior_predictive"]["count"]
-    simulated = drawn.stack(sample=("chain", "draw")).transpose("sample", ...).values
-    edges = count_edges(float(observed.max()), np.asarray(simulated, dtype=float))
+    observed = np.asarray(fit["observed_data"]["count"].to_numpy(), dtype=float)
+    drawn = np.asarray(fit["posterior_predictive"]["count"].to_numpy(), dtype=float)
+    simulated = drawn.reshape(-1, len(observed))
+    edges = count_edges(float(observed.max()), simulated)
     in_data = np.histogram(observed, edges)[0]
-    in_fits = _frequencies(np.asarray(simulated, dtype=float), edges)
+    in_fits = _frequencies(simulated, edges)
     lower, upper = np.quantile(in_fits, [MASS[0], MASS[2]], axis=0)
     return pd.DataFrame(
         {
@@ -100,10 +102,10 @@ def count_edges(highest: float, simulated: NDArray[np.float64]) -> NDArray[np.fl
     highest : float
         Highest count observed.
     simulated : ndarray
-        Simulated counts; the last bin begins no later than their 99.9th percentile or at the
+        Simulated counts; the last bin begins no later than their 99th percentile or at the
         highest count observed, whichever is more.
     """
-    top = max(highest, float(np.quantile(simulated, 0.999)))
+    top = max(highest, float(np.quantile(simulated, 0.99)))
     edges = list(np.arange(0.0, min(top, SINGLE_COUNTS - 1) + 1))
     following, width = float(SINGLE_COUNTS), 2.0
     while following <= top:
@@ -115,7 +117,7 @@ def count_edges(highest: float, simulated: NDArray[np.float64]) -> NDArray[np.fl
 
 def _labels(edges: NDArray[np.float64]) -> list[str]:
     names = []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in itertools.pairwise(edges):
         if np.isinf(right):
             names.append(f"{left:.0f}+")
         else:

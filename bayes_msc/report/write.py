@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +52,7 @@ def write_results(
     """
     folder = Path(folder)
     with _writable(folder):
-        _check(folder, force)
+        check_folder(folder, force)
         with _staged(folder) as stage:
             (stage / REPORT).write_text(render_html(results, figures), encoding="utf-8")
             (stage / RESULTS).write_text(to_json(results), encoding="utf-8")
@@ -115,7 +114,14 @@ def _read(path: Path) -> str:
         raise OutputError(f"{path} cannot be read: {error}") from None
 
 
-def _check(folder: Path, force: bool) -> None:
+def check_folder(folder: Path, force: bool) -> None:
+    """Refuse a folder before long work is done for it.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, or holds results and ``force`` is false.
+    """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file: name a folder for the results")
     there = [name for name in OWNED if (folder / name).exists()]
@@ -154,7 +160,7 @@ def _staged(folder: Path) -> Iterator[Path]:
 def _put(folder: Path, stage: Path) -> None:
     """Move the finished results to their place, in one rename where the folder is new."""
     if not folder.exists():
-        os.replace(stage, folder)
+        stage.replace(folder)
         return
     for item in _foreign_figures(folder):
         if not (stage / FIGURES / item.name).exists():
@@ -173,11 +179,11 @@ def _exchange(folder: Path, stage: Path) -> None:
     steps += [(stage / name, folder / name) for name in new]
     try:
         for source, target in steps:
-            os.replace(source, target)
+            source.replace(target)
             moved.append((source, target))
     except BaseException:
         for source, target in reversed(moved):
-            os.replace(target, source)
+            target.replace(source)
         raise
 
 

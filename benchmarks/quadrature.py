@@ -1,0 +1,212 @@
+"""Error of the patient integral against the number of nodes, ours and adaptive Gauss-Hermite.
+
+Run it as ``python benchmarks/quadrature.py``: prints the table and draws
+``docs/_static/quadrature.svg``. The reference is ``scipy.integrate.quad``, piece by piece, on
+hundreds of patients that between them cover what trials can bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import integrate, optimize, special
+
+from bayes_msc.counts import NODES, marginal_logp
+
+FIGURE = Path(__file__).parents[1] / "docs" / "_static" / "quadrature.svg"
+NUMBERS_OF_NODES = (5, 7, 10, 15, 20, 25, 30, 35, 40, 50, 60, 80, 100)
+PATIENT_SDS = (0.05, 0.3, 1.0, 2.0, 4.0)
+OVERDISPERSIONS = (0.0, 1e-3, 0.1, 1.0, 10.0)
+ROWS = (1, 2, 4, 12)
+TARGET = 1e-8
+LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One patient's rows and the two population numbers that the integral depends on."""
+
+    name: str
+    count: NDArray[np.float64]
+    eta: NDArray[np.float64]
+    patient_sd: float
+    overdispersion: float
+
+    @cached_property
+    def constant(self) -> float:
+        """The part of the log probabilities without the mean: the product term by term."""
+        rising = sum(np.log1p(self.overdispersion * np.arange(c)).sum() for c in self.count)
+        return float(rising - special.gammaln(self.count + 1.0).sum())
+
+    def log_integrand(self, z: float | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log of prod_j p(count_j | eta_j + patient_sd z) phi(z), shape of z."""
+        z = np.asarray(z, dtype=float)
+        k = self.overdispersion
+        log_mean = self.eta + self.patient_sd * z[..., None]
+        mean = np.exp(log_mean)
+        log1p_x = np.log1p(k * mean)
+        kernel = self.count * (log_mean - log1p_x) - (log1p_x / k if k else mean)
+        return np.asarray(kernel.sum(axis=-1) + self.constant - 0.5 * z * z - LOG_ROOT_2_PI)
+
+
+def _counts(rows: int, rng: np.random.Generator) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    yield "all 0", np.zeros(rows)
+    yield "all 1", np.ones(rows)
+    yield "all 200", np.full(rows, 200.0)
+    yield "0 to 200", np.round(np.linspace(0, 200, rows)) if rows > 1 else np.array([37.0])
+    yield "random", rng.negative_binomial(0.5, 0.05, rows).astype(float)
+
+
+def _log_means(rows: int) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    yield "a rate of 1 a scan", np.zeros(rows)
+    yield "a rate of 0.05 a scan", np.full(rows, np.log(0.05))
+    yield "exposures from 0.1 to 24", np.log(np.geomspace(0.1, 24.0, rows) * 3.0)
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Return every combination: 1500 patients."""
+    rng = np.random.default_rng(1)
+    return tuple(
+        Case(f"{words}, {scale}, {rows} rows, sd {sd:g}, overdispersion {k:g}", count, eta, sd, k)
+        for sd, k, rows in product(PATIENT_SDS, OVERDISPERSIONS, ROWS)
+        for words, count in _counts(rows, rng)
+        for scale, eta in _log_means(rows)
+    )
+
+
+def mode(case: Case) -> float:
+    """Find the mode of the integrand by bracketing its score, which falls with z."""
+
+    def score(z: float) -> float:
+        mean = np.exp(np.minimum(case.eta + case.patient_sd * z, 600.0))
+        pull = (case.count - mean) / (1.0 + case.overdispersion * mean)
+        return float(case.patient_sd * pull.sum() - z)
+
+    return float(optimize.brentq(score, -500.0, 500.0, xtol=1e-12))
+
+
+def reference(case: Case) -> float:
+    """Log likelihood by scipy.integrate.quad, over pieces between which it cannot lose a peak."""
+    centre = mode(case)
+    top = float(case.log_integrand(centre))
+
+    def depth(z: float) -> float:
+        return float(case.log_integrand(z)) - top + 60.0
+
+    left = optimize.brentq(depth, centre - 12.0, centre)
+    right = optimize.brentq(depth, centre, centre + 12.0)
+    cuts = np.concatenate([np.linspace(left, centre, 9), np.linspace(centre, right, 9)[1:]])
+    pieces = [
+        integrate.quad(
+            lambda z: np.exp(case.log_integrand(z) - top), a, b, epsrel=1e-13, epsabs=1e-16
+        )[0]
+        for a, b in pairwise(cuts)
+    ]
+    return top + float(np.log(np.sum(pieces)))
+
+
+def gauss_hermite(case: Case, n_nodes: int) -> float:
+    """Log likelihood by adaptive Gauss-Hermite: centred at the mode, scaled by its curvature."""
+    centre = mode(case)
+    mean = np.exp(case.eta + case.patient_sd * centre)
+    k = case.overdispersion
+    curvature = 1.0 + case.patient_sd**2 * ((1 + k * case.count) * mean / (1 + k * mean) ** 2).sum()
+    x, weight = np.polynomial.hermite_e.hermegauss(n_nodes)
+    scale = 1.0 / np.sqrt(curvature)
+    terms = case.log_integrand(centre + scale * x) + 0.5 * x**2
+    with np.errstate(divide="ignore"):
+        return float(special.logsumexp(terms + np.log(weight)) + np.log(scale))
+
+
+@cache
+def _ours(n_nodes: int) -> Callable[..., Any]:
+    """Compile the package's own likelihood with this many nodes."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    count, eta, seen = pt.dmatrices("count", "eta", "seen")
+    sd, k = pt.dscalars("sd", "k")
+    logp = marginal_logp("negative-binomial", count, eta, seen, sd, k, n_nodes)
+    compiled: Callable[..., Any] = pytensor.function(
+        [count, eta, seen, sd, k], logp, mode="FAST_COMPILE"
+    )
+    return compiled
+
+
+def trapezoidal(case: Case, n_nodes: int = NODES) -> float:
+    """Log likelihood by the package."""
+    seen = np.ones_like(case.count)
+    arrays = (case.count, case.eta, seen)
+    logp = _ours(n_nodes)(*(a[None] for a in arrays), case.patient_sd, case.overdispersion)
+    return float(logp[0])
+
+
+def errors(rule: Callable[[Case, int], float], n_nodes: int) -> NDArray[np.float64]:
+    """Relative error of the likelihood of every case, shape (cases,)."""
+    pairs = zip(cases(), references(), strict=True)
+    return np.array([abs(np.expm1(rule(case, n_nodes) - exact)) for case, exact in pairs])
+
+
+@cache
+def references() -> tuple[float, ...]:
+    """Reference value of every case."""
+    return tuple(reference(case) for case in cases())
+
+
+def table(rule: Callable[[Case, int], float]) -> NDArray[np.float64]:
+    """Median, 99th percentile and maximum of the error, shape (numbers of nodes, 3)."""
+    return np.array([np.quantile(errors(rule, n), (0.5, 0.99, 1.0)) for n in NUMBERS_OF_NODES])
+
+
+def draw(tables: dict[str, NDArray[np.float64]], path: Path) -> None:
+    """Draw the worst error and the 99th percentile against the number of nodes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot()
+    for (name, values), colour in zip(tables.items(), ("#0b6e99", "#b5532a"), strict=True):
+        floored = np.maximum(values, 1e-16)
+        axes.plot(NUMBERS_OF_NODES, floored[:, 2], "o-", color=colour, ms=4, label=f"{name}: worst")
+        axes.plot(NUMBERS_OF_NODES, floored[:, 1], ":", color=colour, label=f"{name}: 99 % below")
+    axes.axhline(TARGET, color="0.4", lw=0.8)
+    axes.axvline(NODES, color="0.4", lw=0.8)
+    axes.annotate(
+        f"used: {NODES} nodes", (NODES, 0.3), (4, 0), textcoords="offset points", color="0.3"
+    )
+    axes.set(
+        yscale="log",
+        ylim=(1e-13, 3),
+        xlabel="nodes a patient",
+        ylabel="relative error of the likelihood",
+        title=f"{len(cases())} patients: counts 0 to 200, 1 to 12 rows",
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def main() -> None:
+    tables = {
+        "trapezoidal rule (ours)": table(trapezoidal),
+        "adaptive Gauss-Hermite": table(gauss_hermite),
+    }
+    print("relative error of the likelihood over", len(cases()), "patients: median, 99 %, worst")
+    for name, values in tables.items():
+        print(name)
+        for n_nodes, row in zip(NUMBERS_OF_NODES, values, strict=True):
+            print(f"  {n_nodes:4d} nodes  " + "  ".join(f"{value:.1e}" for value in row))
+    draw(tables, FIGURE)
+    print("figure:", FIGURE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""The command line, as a user types it: in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+COMMAND = [sys.executable, "-m", "bayes_msc.cli"]
+
+
+def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+
+
+def refused(*arguments: object, folder: Path | None = None) -> str:
+    """Run, and expect exit code 2 with a short message and no traceback."""
+    done = run(*arguments, folder=folder)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert 1 <= len(done.stderr.strip().splitlines()) <= 12
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def reanalysed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "results"
+    return folder, run("reanalyze", "llufriu2014", "--out", folder)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "results"
+    return folder, run(
+        "fit", "llufriu2014_reconstructed", "--model", "crossover-negative-binomial",
+        "--out", folder, "--rope", "0.8", "1.25", "--threshold", "1", "--threshold", "0.7",
+    )  # fmt: skip
+
+
+def test_version_and_help():
+    from bayes_msc import __version__
+
+    assert run("--version").stdout.strip() == f"bayes-msc {__version__}"
+    text = run("--help").stdout
+    for command in ("reanalyze", "fit", "models", "datasets", "template", "report"):
+        assert command in text
+
+
+def test_reanalyze_writes_report_results_and_figures(reanalysed):
+    folder, done = reanalysed
+    assert done.returncode == 0, done.stderr
+    assert "0.961" in done.stdout
+    assert "0.815" in done.stdout
+    content = json.loads((folder / "results.json").read_text("utf-8"))
+    assert content["tables"]["statements"]
+    manifest = content["manifest"]
+    assert manifest["command"].startswith("bayes-msc reanalyze llufriu2014")
+    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".svg"] * 3
+    assert "<svg" in (folder / "report.html").read_text("utf-8")
+    assert not (folder / "fit.nc").exists()
+
+
+def test_results_are_never_overwritten_unless_asked(reanalysed):
+    folder, _ = reanalysed
+    before = (folder / "results.json").read_bytes()
+    assert "--force" in refused("reanalyze", "llufriu2014", "--out", folder)
+    assert (folder / "results.json").read_bytes() == before
+    (folder / "notes.txt").write_text("mine")
+    done = run("reanalyze", "mesems2021", "--out", folder, "--force")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "results.json").read_bytes() != before
+
+
+def test_report_renders_a_folder_again(fitted, tmp_path):
+    folder, _ = fitted
+    before = (folder / "report.html").read_text("utf-8")
+    done = run("report", folder, "--out", tmp_path / "again.html")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.html").read_text("utf-8") == before
+    assert "there already" in refused("report", folder, "--out", tmp_path / "again.html")
+    assert "results.json" in refused("report", tmp_path)
+
+
+def test_fit_is_the_mission_in_one_command(fitted):
+    folder, done = fitted
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "RECONSTRUCTION, NOT DATA" in done.stdout
+    assert "reconstruction, not data" in done.stderr
+    assert "below 0.7" in done.stdout
+    assert "between 0.8 and 1.25" in done.stdout
+    assert "reconstruction, not data" in (folder / "report.html").read_text("utf-8")
+
+    from bayes_msc import load_fit, model_of, trial_of
+
+    fit = load_fit(folder / "fit.nc")
+    assert model_of(fit).name == "crossover-negative-binomial"
+    assert trial_of(fit).n_patients == 9
+
+
+def test_a_diagnostic_failure_exits_1_and_still_writes(tmp_path):
+    # 1200 draws converge, but leave a Monte Carlo error above the gate's limit
+    done = run("fit", "crossover_example", "--draws", "300", "--out", tmp_path / "out")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "CHECK FAILED MCSE" in done.stdout
+    assert done.stdout.index("CHECK FAILED") < done.stdout.index("Statements")
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert (tmp_path / "out" / "fit.nc").is_file()
+
+
+def test_own_data_from_template_to_report(tmp_path):
+    done = run("template", "--patients", "9", "--out", "gel.csv", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "bayes-msc fit gel.csv" in done.stdout
+    assert "there already" in refused("template", "--out", "gel.csv", folder=tmp_path)
+    table = pd.read_csv(tmp_path / "gel.csv")
+    assert sorted(table["month"].unique()) == [3, 6, 9, 12]
+    arguments = ("--design", "crossover", "--control", "placebo", "--active", "MSC", "--out", "out")
+    assert "filled in" in refused("fit", "gel.csv", *arguments, folder=tmp_path)
+    table["count"] = [i % 5 for i in range(len(table))]
+    table["baseline"] = 1
+    table.to_csv(tmp_path / "gel.csv", index=False)
+    done = run("fit", "gel.csv", *arguments, "--model", "crossover-poisson", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_models_and_datasets_are_listed_and_shown():
+    from bayes_msc import Model, published_names, trial_names
+
+    listing = run("models").stdout
+    assert all(name in listing for name in Model.names())
+    shown = run("models", "show", "crossover-poisson").stdout
+    assert Model.from_toml(shown, "crossover-poisson") == Model.load("crossover-poisson")
+    listing = run("datasets").stdout
+    assert all(name in listing for name in (*published_names(), *trial_names()))
+    assert "not data" in listing
+    assert "RECONSTRUCTION, NOT DATA" in run("datasets", "show", "llufriu2014_reconstructed").stdout
+    assert "0.94" in run("datasets", "show", "mesems2021").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("reanalyze", "llufriu2041", "--out", "o"), "llufriu2014"),
+        (("reanalyze", "no.toml", "--out", "o"), "no.toml"),
+        (("reanalyze", "llufriu2014", "--out", "o", "--stance", "hopeful"), "enthusiastic"),
+        (("reanalyze", "llufriu2014", "--out", "o", "--analysis", "x"), "without-locf"),
+        (("reanalyze", "llufriu2014", "--out", "o", "--threshold", "-1"), "threshold"),
+        (("fit", "epilepsi", "--out", "o"), "epilepsy"),
+        (("fit", "none.csv", "--out", "o"), "none.csv"),
+        (("fit", "epilepsy", "--model", "nope", "--out", "o"), "count-poisson"),
+        (("fit", "epilepsy", "--model", "crossover-poisson", "--out", "o"), "count-poisson"),
+        (("fit", "epilepsy", "--rope", "1.2", "0.8", "--out", "o"), "rope"),
+        (("fit", "epilepsy", "--draws", "0", "--out", "o"), "draws"),
+        (("fit", "epilepsy", "--stance", "x", "--out", "o"), "sceptical"),
+        (("models", "show", "nope"), "count-poisson"),
+        (("datasets", "show", "nope"), "epilepsy"),
+        (("template", "--out", "x.xls"), ".csv"),
+        (("report", "nowhere"), "nowhere"),
+    ],
+)
+def test_bad_input_gets_a_short_message(tmp_path, arguments, words):
+    assert words in refused(*arguments, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_not_tables(tmp_path):
+    roles = ("--design", "parallel", "--control", "a", "--active", "b", "--out", tmp_path / "o")
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "folder.csv").mkdir()
+    for name in ("binary.csv", "empty.csv", "folder.csv"):
+        assert name in refused("fit", tmp_path / name, *roles)
+    (tmp_path / "bad.toml").write_text('title = 3\nfamily = "poisson"\n')
+    message = refused("fit", "epilepsy", "--model", tmp_path / "bad.toml", "--out", tmp_path / "o")
+    assert "title" in message
+    assert not (tmp_path / "o").exists()
+
+
+def test_out_that_cannot_be_a_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    assert "file" in refused("reanalyze", "llufriu2014", "--out", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_ctrl_c_in_a_fit_writes_nothing(tmp_path):
+    out = tmp_path / "out"
+    command = [*COMMAND, "fit", "epilepsy", "--draws", "100000", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    process.stderr.readline()
+    time.sleep(20)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert "nothing was written" in errors
+    assert list(tmp_path.iterdir()) == []
