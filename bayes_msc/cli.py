@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from bayes_msc.errors import BayesMSCError, TrialError
+from bayes_msc.terminal import (
+    console,
+    errors,
+    headline,
+    listing,
+    readable,
+    show,
+    stance_table,
+    where,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,11 +45,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="List the model cards, or show one.", invoke_without_command=True)
-datasets_app = typer.Typer(help="List the bundled trials, or show one.", invoke_without_command=True)
+datasets_app = typer.Typer(
+    help="List the bundled trials, or show one.", invoke_without_command=True
+)
 app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
-console = Console()
-errors = Console(stderr=True)
 
 
 class Design(StrEnum):
@@ -107,19 +115,19 @@ def reanalyze(
     """Reanalyse a trial from its printed numbers."""
     from bayes_msc.reanalysis import reanalyze as run
 
-    others = [] if no_external else external and [_published(name) for name in external]
+    others = None if external is None else [_published(name) for name in external]
     result = run(
         _published(trial),
         stances=stance,
         analysis=analysis,
-        external=others,
+        external=[] if no_external else others,
         thresholds=threshold,
         method=method.value,
     )
     results = _write(result, out, force)
-    _headline(results)
-    _show(_stance_table(result), "What each prior stance makes of the trial")
-    _where(out)
+    headline(results)
+    show(stance_table(result), "What each prior stance makes of the trial")
+    where(out)
 
 
 @app.command()
@@ -165,7 +173,7 @@ def fit(
 ) -> None:
     """Fit a model to the counts of every patient."""
     from bayes_msc.datasets import load_trial, trial_names
-    from bayes_msc.fit import card_for
+    from bayes_msc.fit import card_for, save_fit
     from bayes_msc.fit import fit as run
     from bayes_msc.reading import read_trial
     from bayes_msc.report.write import check_folder
@@ -211,10 +219,10 @@ def fit(
         progress=_progress(given, card),
     )
     statements = _statements(result, threshold, rope)
-    results = _write(result, out, force, statements)
-    _headline(results)
-    _show(_readable(statements), "Statements")
-    _where(out)
+    results = _write(result, out, force, statements, lambda path: save_fit(result, path))
+    headline(results)
+    show(readable(statements), "Statements")
+    where(out)
     if results.banner:
         raise typer.Exit(DIAGNOSTIC_FAILURE)
 
@@ -226,11 +234,11 @@ def models(context: typer.Context) -> None:
         from bayes_msc.model import Model
 
         cards = [Model.load(name) for name in Model.names()]
-        _listing("Model cards", [(card.name, card.title) for card in cards])
+        listing("Model cards", [(card.name, card.title) for card in cards])
 
 
 @models_app.command("show")
-def models_show(
+def modelsshow(
     name: Annotated[str, typer.Argument(help="A card's name, or a TOML file of yours.")],
 ) -> None:
     """Show one model card as TOML, ready to be copied and changed."""
@@ -246,18 +254,18 @@ def datasets(context: typer.Context) -> None:
         from bayes_msc.datasets import load_card, trial_names
         from bayes_msc.published import load_published, published_names
 
-        _listing(
+        listing(
             "Printed results, for bayes-msc reanalyze",
             [(name, load_published(name).title) for name in published_names()],
         )
-        _listing(
+        listing(
             "Counts of every patient, for bayes-msc fit",
             [(name, load_card(name).title) for name in trial_names()],
         )
 
 
 @datasets_app.command("show")
-def datasets_show(name: Annotated[str, typer.Argument(help="A bundled trial.")]) -> None:
+def datasetsshow(name: Annotated[str, typer.Argument(help="A bundled trial.")]) -> None:
     """Show one bundled trial with its source and certainty."""
     from bayes_msc.datasets import load_card, load_trial, trial_names
     from bayes_msc.errors import one_of
@@ -281,7 +289,9 @@ def template(
     patients: Annotated[int, typer.Option(help="Number of patients.")] = 9,
     active: Annotated[str, typer.Option(help="Label of the active arm.")] = "MSC",
     control: Annotated[str, typer.Option(help="Label of the control arm.")] = "placebo",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there.")
+    ] = False,
 ) -> None:
     """Write a table to type a trial's counts into."""
     from bayes_msc.template import write_template
@@ -361,87 +371,14 @@ def _write(
     out: Path,
     force: bool,
     statements: pd.DataFrame | None = None,
+    save: Callable[[Path], object] | None = None,
 ) -> Results:
     from bayes_msc.report import build, write_results
 
     command = shlex.join(["bayes-msc", *sys.argv[1:]])
     results, figures = build(source, command, statements)
-    save: Callable[[Path], object] | None = None
-    if statements is not None:
-        from bayes_msc.fit import save_fit
-
-        def save(path: Path) -> object:
-            return save_fit(source, path)
-
     write_results(results, out, figures, fit=save, force=force)
     return results
-
-
-def _headline(results: Results) -> None:
-    """Print failed checks before any number, then label, title and answer."""
-    for line in results.banner:
-        console.print(f"[bold red]CHECK FAILED[/] {escape(line)}")
-    if results.label:
-        console.print(f"\n[bold yellow]{escape(results.label.upper())}[/]", end="")
-    console.print(f"\n[bold]{escape(results.title)}[/]")
-    console.print(escape(" ".join(results.answer)), highlight=False)
-    console.print()
-
-
-def _stance_table(result: Reanalysis) -> pd.DataFrame:
-    """One line a stance: the rate ratio with its interval, and each probability."""
-    import pandas as pd
-
-    sign = "<" if result.published.benefit == "lower" else ">"
-    lines = []
-    for name, rows in result.statements.groupby("stance", sort=False):
-        ratio = rows[rows["statement"] == "rate_ratio"].iloc[0]
-        interval = f"{ratio['median']:.2f} ({ratio['lower']:.2f} to {ratio['upper']:.2f})"
-        line = {"prior": str(name), "rate ratio (95 %)": interval}
-        for row in rows[rows["threshold"].notna()].to_dict("records"):
-            line[f"P(RR {sign} {row['threshold']:g})"] = f"{row['probability']:.3f}"
-        lines.append(line)
-    return pd.DataFrame(lines)
-
-
-def _readable(statements: pd.DataFrame) -> pd.DataFrame:
-    """Statements as three columns: words, value with interval, Monte Carlo error."""
-    table = statements[["label"]].copy()
-    measure = statements["probability"].isna()
-    interval = [
-        f"{m:.2f} ({low:.2f} to {high:.2f})"
-        for m, low, high in zip(
-            statements["median"], statements["lower"], statements["upper"], strict=True
-        )
-    ]
-    chance = [f"{p:.3f}" for p in statements["probability"]]
-    pairs = zip(measure, interval, chance, strict=True)
-    table["value"] = [i if is_measure else p for is_measure, i, p in pairs]
-    table["mcse"] = [f"{error:.2g}" for error in statements["mcse"]]
-    return table.rename(columns={"label": "statement", "value": "median (95 %), or probability"})
-
-
-def _show(frame: pd.DataFrame, title: str) -> None:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in frame.columns:
-        table.add_column(escape(str(column)))
-    for row in frame.itertuples(index=False):
-        cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in row]
-        table.add_row(*(escape(cell) for cell in cells))
-    console.print(table)
-
-
-def _listing(title: str, lines: list[tuple[str, str]]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column()
-    for name, words in lines:
-        table.add_row(escape(name), escape(words))
-    console.print(table)
-
-
-def _where(out: Path) -> None:
-    console.print(f"Report: {escape(str(out / 'report.html'))}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -451,9 +388,11 @@ def main() -> None:
     except BayesMSCError as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        errors.print("stopped: nothing was written")
-        sys.exit(STOPPED)
+    except SystemExit as end:
+        # typer turns Ctrl-C into this exit code without a word
+        if end.code == STOPPED:
+            errors.print("stopped: nothing was written")
+        raise
 
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def prob_curve(fit: xr.DataTree, thresholds: Sequence[float] | None = None) -> p
         Columns ``threshold``, ``probability``, ``mcse``.
     """
     grid = np.geomspace(0.1, 4.0, 81) if thresholds is None else np.asarray(thresholds, float)
-    check_ratios(grid, None)
+    check_ratios(list(grid), None)
     ratio = np.exp(_draws(fit, "log_rate_ratio"))
     below = [ratio < c for c in grid]
     return pd.DataFrame(
@@ -209,7 +209,14 @@ def _new_patient(
     return on_active < on_control, on_active == on_control
 
 
-def check_ratios(thresholds: Any, rope: tuple[float, float] | None) -> None:
+def check_ratios(thresholds: Sequence[float], rope: tuple[float, float] | None) -> None:
+    """Refuse thresholds and ropes that are not rate ratios.
+
+    Raises
+    ------
+    ModelError
+        Naming the number and what is allowed.
+    """
     for c in thresholds:
         if not c > 0:
             raise ModelError(f"the threshold {c:g} is not a rate ratio: it must be above 0")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,26 +12,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_msc.convergence import convergence
-from bayes_msc.effects import recover
 from bayes_msc.errors import ModelError, OutputError
 from bayes_msc.files import replace_file
+from bayes_msc.groups import assemble
 from bayes_msc.model import Model
-from bayes_msc.predictive import (
-    linear_predictor,
-    log_prior,
-    overdispersion_of,
-    prior_draws,
-    simulate_counts,
-)
-from bayes_msc.rows import Rows, arrange
+from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
 PACKAGES = ("bayes-msc", "pymc", "pytensor", "nutpie", "numba", "arviz", "numpy", "pandas", "scipy")
-#: What is kept of the sampler's own records, by chain and draw.
-SAMPLE_STATS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "mean_tree_accept")
 
 
 @dataclass(frozen=True)
@@ -116,6 +105,11 @@ class Sampler:
         -------
         xarray.DataTree
             Groups ``posterior`` and ``sample_stats``.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If sampling was interrupted.
         """
         import nutpie
 
@@ -136,7 +130,16 @@ class Sampler:
             save_warmup=False,
             progress_bar=progress,
         )
+        _refuse_partial(trace, settings)
         return trace
+
+
+def _refuse_partial(trace: xr.DataTree, settings: Settings) -> None:
+    """Raise where sampling was interrupted: nutpie then returns what it has as if it were all."""
+    sizes = trace["posterior"].sizes
+    whole = sizes["chain"] == settings.chains and sizes["draw"] == settings.draws
+    if not whole or not np.isfinite(trace["sample_stats"]["energy"].to_numpy()).all():
+        raise KeyboardInterrupt("sampling was stopped before it was complete")
 
 
 def structure(model: Model, trial: Trial) -> tuple[Any, ...]:
@@ -205,8 +208,9 @@ def fit(
     if failed:
         settings = _more_careful(settings)
         raw = sampler.sample(card, trial, settings, seed, cores, progress)
-    attributes = _attributes(trial, card, settings, seed, failed)
-    return _assemble(trial, card, rows, raw, seed, attributes)
+    tree = assemble(trial, card, rows, raw, seed)
+    tree.attrs.update(_attributes(trial, card, settings, seed, failed))
+    return tree
 
 
 def fit_poisson(trial: Trial, *, seed: int = 1, progress: bool = False) -> xr.DataTree:
@@ -258,104 +262,6 @@ def _attributes(
         "refitted": failed,
         "versions": json.dumps({name: version(name) for name in PACKAGES}),
     }
-
-
-def _assemble(
-    trial: Trial,
-    model: Model,
-    rows: Rows,
-    raw: xr.DataTree,
-    seed: int,
-    attributes: Mapping[str, Any],
-) -> xr.DataTree:
-    """Put the groups together: draws, what follows from them, what was known before."""
-    streams = np.random.default_rng(seed).spawn(3)
-    posterior = raw["posterior"].to_dataset().drop_vars("z", errors="ignore")
-    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-    draws = {
-        str(name): np.asarray(array).reshape(-1)
-        for name, array in posterior.data_vars.items()
-        if array.dims == ("chain", "draw")
-    }
-    effect, log_likelihood = recover(
-        model.family,
-        rows,
-        linear_predictor(rows, draws),
-        draws["patient_sd"],
-        overdispersion_of(draws),
-        streams[0],
-    )
-    simulated = simulate_counts(model.family, rows, draws, streams[1])
-    if "patient_effect" not in posterior:
-        posterior["patient_effect"] = _by("patient", effect.reshape(*shape, -1))
-    posterior = posterior.assign_coords(patient=list(rows.patients))
-    patient = {"patient": list(rows.patients)}
-    observations = {"observation": np.arange(len(rows.patient_index))}
-    densities = log_prior(model, trial, draws)
-    groups = {
-        "posterior": posterior,
-        "sample_stats": raw["sample_stats"].to_dataset()[list(SAMPLE_STATS)],
-        "log_likelihood": _sampled_set(
-            {"count": _by("patient", log_likelihood.reshape(*shape, -1))}, shape, patient
-        ),
-        "log_prior": _sampled_set(
-            {n: (("chain", "draw"), v.reshape(shape)) for n, v in densities.items()}, shape, {}
-        ),
-        **_prior_groups(trial, model, rows, streams[2], observations),
-        "posterior_predictive": _sampled_set(
-            {"count": _by("observation", simulated.reshape(*shape, -1))}, shape, observations
-        ),
-        "observed_data": xr.Dataset(
-            {"count": ("observation", rows.flat(rows.count).astype(np.int64))}, observations
-        ),
-        "constant_data": _constant_data(trial, rows, observations),
-    }
-    tree = xr.DataTree.from_dict(groups)
-    tree.attrs.update(attributes)
-    return tree
-
-
-def _by(dim: str, values: NDArray[Any]) -> tuple[tuple[str, str, str], NDArray[Any]]:
-    return ("chain", "draw", dim), values
-
-
-def _sampled_set(
-    variables: Mapping[str, Any], shape: tuple[int, int], coords: Mapping[str, Any]
-) -> xr.Dataset:
-    chains, draws = shape
-    return xr.Dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws), **coords})
-
-
-def _prior_groups(
-    trial: Trial,
-    model: Model,
-    rows: Rows,
-    rng: np.random.Generator,
-    observations: Mapping[str, Any],
-    draws: int = 1000,
-) -> dict[str, xr.Dataset]:
-    prior = prior_draws(model, trial, draws, rng)
-    counts = simulate_counts(model.family, rows, prior, rng)
-    variables = {name: (("chain", "draw"), values[None]) for name, values in prior.items()}
-    return {
-        "prior": _sampled_set(variables, (1, draws), {}),
-        "prior_predictive": _sampled_set(
-            {"count": _by("observation", counts[None])}, (1, draws), observations
-        ),
-    }
-
-
-def _constant_data(trial: Trial, rows: Rows, observations: Mapping[str, Any]) -> xr.Dataset:
-    seen = trial.seen
-    columns: dict[str, Any] = {
-        "patient_index": rows.patient_index,
-        "treated": (seen["treatment"] == trial.active).to_numpy(np.int64),
-        "exposure": seen["exposure"].to_numpy(float),
-    }
-    for name in ("period", "scan", "month", "baseline"):
-        if name in seen:
-            columns[name] = seen[name].to_numpy(float)
-    return xr.Dataset({n: ("observation", v) for n, v in columns.items()}, observations)
 
 
 def trial_of(fit: xr.DataTree) -> Trial:

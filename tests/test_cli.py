@@ -113,8 +113,8 @@ def test_fit_is_the_mission_in_one_command(fitted):
 
 
 def test_a_diagnostic_failure_exits_1_and_still_writes(tmp_path):
-    # 1200 draws converge, but leave a Monte Carlo error above the gate's limit
-    done = run("fit", "crossover_example", "--draws", "300", "--out", tmp_path / "out")
+    # 1600 draws converge, but leave a Monte Carlo error above the gate's limit
+    done = run("fit", "crossover_example", "--draws", "400", "--out", tmp_path / "out")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "CHECK FAILED MCSE" in done.stdout
     assert done.stdout.index("CHECK FAILED") < done.stdout.index("Statements")

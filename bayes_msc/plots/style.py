@@ -129,7 +129,7 @@ def count_axis(axes: Any, highest: float) -> None:
     """Set a square-root scale for counts with whole-number ticks."""
     top = max(float(highest), 1.0)
     axes.set_yscale("function", functions=(_signed_root, _signed_square))
-    axes.set_ylim(-0.02 * top, top * 1.12)
+    axes.set_ylim(-0.001 * top, top * 1.12)
     steps = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
     ticks = [step for step in steps if step <= top * 1.05]
     if len(ticks) > 5:

@@ -1,0 +1,134 @@
+"""The groups of a fit: the sampler's draws and all that follows from them, as a DataTree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msc.effects import recover
+from bayes_msc.model import Model
+from bayes_msc.predictive import (
+    linear_predictor,
+    log_prior,
+    overdispersion_of,
+    prior_draws,
+    simulate_counts,
+)
+from bayes_msc.rows import Rows
+from bayes_msc.trial import Trial
+
+#: What is kept of the sampler's own records, by chain and draw.
+SAMPLE_STATS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "mean_tree_accept")
+
+
+def assemble(
+    trial: Trial,
+    model: Model,
+    rows: Rows,
+    raw: xr.DataTree,
+    seed: int,
+) -> xr.DataTree:
+    """Put the groups together: draws, what follows from them, what was known before.
+
+    Parameters
+    ----------
+    trial, model, rows : Trial, Model, Rows
+    raw : xarray.DataTree
+        The sampler's ``posterior`` and ``sample_stats``.
+    seed : int
+        For patient effects, predictions and prior draws.
+
+    Returns
+    -------
+    xarray.DataTree
+        The groups that ``bayes_msc.fit`` describes.
+    """
+    streams = np.random.default_rng(seed).spawn(3)
+    posterior = raw["posterior"].to_dataset().drop_vars("z", errors="ignore")
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    draws = {
+        str(name): np.asarray(array).reshape(-1)
+        for name, array in posterior.data_vars.items()
+        if array.dims == ("chain", "draw")
+    }
+    effect, log_likelihood = recover(
+        model.family,
+        rows,
+        linear_predictor(rows, draws),
+        draws["patient_sd"],
+        overdispersion_of(draws),
+        streams[0],
+    )
+    simulated = simulate_counts(model.family, rows, draws, streams[1])
+    if "patient_effect" not in posterior:
+        posterior["patient_effect"] = _by("patient", effect.reshape(*shape, -1))
+    posterior = posterior.assign_coords(patient=list(rows.patients))
+    patient = {"patient": list(rows.patients)}
+    observations = {"observation": np.arange(len(rows.patient_index))}
+    densities = log_prior(model, trial, draws)
+    groups = {
+        "posterior": posterior,
+        "sample_stats": raw["sample_stats"].to_dataset()[list(SAMPLE_STATS)],
+        "log_likelihood": _sampled_set(
+            {"count": _by("patient", log_likelihood.reshape(*shape, -1))}, shape, patient
+        ),
+        "log_prior": _sampled_set(
+            {n: (("chain", "draw"), v.reshape(shape)) for n, v in densities.items()}, shape, {}
+        ),
+        **_prior_groups(trial, model, rows, streams[2], observations),
+        "posterior_predictive": _sampled_set(
+            {"count": _by("observation", simulated.reshape(*shape, -1))}, shape, observations
+        ),
+        "observed_data": xr.Dataset(
+            {"count": ("observation", rows.flat(rows.count).astype(np.int64))}, observations
+        ),
+        "constant_data": _constant_data(trial, rows, observations),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def _by(dim: str, values: NDArray[Any]) -> tuple[tuple[str, str, str], NDArray[Any]]:
+    return ("chain", "draw", dim), values
+
+
+def _sampled_set(
+    variables: Mapping[str, Any], shape: tuple[int, int], coords: Mapping[str, Any]
+) -> xr.Dataset:
+    chains, draws = shape
+    return xr.Dataset(variables, {"chain": np.arange(chains), "draw": np.arange(draws), **coords})
+
+
+def _prior_groups(
+    trial: Trial,
+    model: Model,
+    rows: Rows,
+    rng: np.random.Generator,
+    observations: Mapping[str, Any],
+    draws: int = 1000,
+) -> dict[str, xr.Dataset]:
+    prior = prior_draws(model, trial, draws, rng)
+    counts = simulate_counts(model.family, rows, prior, rng)
+    variables = {name: (("chain", "draw"), values[None]) for name, values in prior.items()}
+    return {
+        "prior": _sampled_set(variables, (1, draws), {}),
+        "prior_predictive": _sampled_set(
+            {"count": _by("observation", counts[None])}, (1, draws), observations
+        ),
+    }
+
+
+def _constant_data(trial: Trial, rows: Rows, observations: Mapping[str, Any]) -> xr.Dataset:
+    seen = trial.seen
+    columns: dict[str, Any] = {
+        "patient_index": rows.patient_index,
+        "treated": (seen["treatment"] == trial.active).to_numpy(np.int64),
+        "exposure": seen["exposure"].to_numpy(float),
+    }
+    for name in ("period", "scan", "month", "baseline"):
+        if name in seen:
+            columns[name] = seen[name].to_numpy(float)
+    return xr.Dataset({n: ("observation", v) for n, v in columns.items()}, observations)

@@ -1,0 +1,208 @@
+"""Every figure is well-formed, repeatable SVG that keeps its hands off global settings."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from report_samples import (
+    EVIL,
+    alone,
+    crossover,
+    fake_fit,
+    founding,
+    more_is_good,
+    parallel,
+)
+
+from bayes_msc import plots
+from bayes_msc.fit import model_of, trial_of
+from bayes_msc.plots import style
+from bayes_msc.report import tables
+
+LABEL = "simulated, not data"
+
+
+def of_fit(draw: Callable[..., Figure]) -> Callable[[], Figure]:
+    def made() -> Figure:
+        fit = fake_fit(crossover())
+        return draw(fit, model_of(fit).priors_for(trial_of(fit)))
+
+    return made
+
+
+ROOTOGRAM = pd.DataFrame(
+    {
+        "count": ["0", "1", "2–3", "4+"],
+        "observed": [4, 2, 0, 1],
+        "expected": [3.5, 2.2, 0.8, 0.5],
+        "lower": [1, 0, 0, 0],
+        "upper": [6, 5, 3, 2],
+    }
+)
+CURVE = pd.DataFrame({"threshold": [0.1, 0.5, 1.0, 2.0], "probability": [0.0, 0.3, 0.9, 1.0]})
+PATIENTS = pd.DataFrame(
+    {"patient": [EVIL, "b"], "fold": [2.0, 0.5], "lower": [0.8, 0.01], "upper": [5.0, 1.4]}
+)
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "stances": lambda: plots.stance_densities(founding().densities),
+    "one-stance": lambda: plots.stance_densities(alone().densities),
+    "curves": lambda: plots.probability_curves(founding().curve),
+    "curves-higher": lambda: plots.probability_curves(more_is_good().curve, "higher"),
+    "forest": lambda: plots.forest(founding().forest),
+    "forest-of-one": lambda: plots.forest(alone().forest, label=LABEL),
+    "trajectories": lambda: plots.trajectories(crossover(first=EVIL, provenance="simulated")),
+    "trajectories-many": lambda: plots.trajectories(parallel(30)),
+    "trajectories-crossover-many": lambda: plots.trajectories(crossover(30)),
+    "trajectories-parallel-few": lambda: plots.trajectories(parallel(5)),
+    "patient-effects": lambda: plots.patient_effects(PATIENTS, LABEL),
+    "rate-ratio": of_fit(lambda fit, priors: plots.rate_ratio(fit, priors["log_rate_ratio"])),
+    "prior-posterior": of_fit(plots.prior_posterior),
+    "probability-curve": lambda: plots.probability_curve(CURVE, LABEL),
+    "rootogram": lambda: plots.rootogram(ROOTOGRAM, "lesions", LABEL),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_repeatable_self_contained_svg(name: str) -> None:
+    before = dict(mpl.rcParams)
+    svg = plots.to_svg(FIGURES[name](), name)
+    assert dict(mpl.rcParams) == before
+    assert svg == plots.to_svg(FIGURES[name](), name)
+    root = ET.fromstring(svg)
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert all(str(i).startswith(f"{name}-") for i in ids)
+    links = re.findall(r'(?:href="|url\()#([^")]+)', svg)
+    assert set(links) <= set(ids)
+    assert "<script" not in svg
+    assert "<!--" not in svg
+    assert len(svg) < 250_000
+
+
+def test_inlined_figures_share_no_id() -> None:
+    found = [
+        set(re.findall(r'\bid="([^"]+)"', plots.to_svg(FIGURES["curves"](), name)))
+        for name in ("one", "two")
+    ]
+    assert found[0].isdisjoint(found[1])
+
+
+def test_importing_plots_does_not_import_pyplot() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, bayes_msc.plots; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def lines(figure: Figure, label: str) -> list[np.ndarray]:
+    found = [line for axes in figure.axes for line in axes.get_lines() if line.get_label() == label]
+    return [np.asarray(line.get_xydata(), dtype=float) for line in found]
+
+
+def test_curves_show_the_table_as_it_is() -> None:
+    table = founding().curve
+    drawn = lines(plots.probability_curves(table), "sceptical")[0]
+    own = table[table["stance"] == "sceptical"]
+    np.testing.assert_allclose(drawn[:, 0], np.log(own["threshold"]))
+    np.testing.assert_allclose(drawn[:, 1], own["probability"])
+
+
+def test_forest_keeps_order_and_values() -> None:
+    table = founding().forest
+    axes = plots.forest(table).axes[0]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == list(table["label"])
+    points = [line.get_xdata()[0] for line in axes.get_lines() if len(line.get_xdata()) == 1]
+    np.testing.assert_allclose(np.exp(np.asarray(points, float)), table["rate_ratio"])
+
+
+def test_benefit_side_is_shaded_where_it_lies() -> None:
+    def shaded(figure: Figure) -> tuple[float, float]:
+        patch = next(p for p in figure.axes[0].patches if p.get_facecolor()[2] > 0.9)
+        box = patch.get_extents().transformed(figure.axes[0].transData.inverted())
+        return float(box.x0), float(box.x1)
+
+    assert shaded(FIGURES["curves"]())[1] == pytest.approx(0, abs=1e-6)
+    assert shaded(FIGURES["curves-higher"]())[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_trajectories_mark_what_was_not_seen() -> None:
+    trial = crossover()
+    figure = plots.trajectories(trial)
+    marks = [line for axes in figure.axes for line in axes.get_lines() if line.get_marker() == "x"]
+    assert len(marks) == 1
+    assert len(marks[0].get_xdata()) == int(trial.data["count"].isna().sum())
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["placebo", "drug", "baseline", "not seen"]
+    full = plots.trajectories(crossover(missing=False))
+    assert "not seen" not in [text.get_text() for text in full.legends[0].get_texts()]
+
+
+def test_trajectories_draw_every_count_once() -> None:
+    trial = crossover()
+    drawn = [
+        float(y)
+        for axes in plots.trajectories(trial).axes
+        for line in axes.get_lines()
+        if line.get_marker() in ("o", "s") and line.get_markerfacecolor() != "white"
+        for y in line.get_ydata()
+    ]
+    assert sorted(drawn) == sorted(trial.seen["count"])
+
+
+def test_label_stands_on_the_figure() -> None:
+    for name in ("trajectories", "patient-effects", "probability-curve", "rootogram"):
+        assert FIGURES[name]().get_suptitle() == LABEL
+    assert FIGURES["stances"]().get_suptitle() == ""
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.3, 0.3), (-3.0, 1.0), (-9.0, 9.0), (-14.0, 14.0)])
+def test_ratio_ticks_are_few_and_hold_one(low: float, high: float) -> None:
+    axes = style.new_figure(2.0).subplots()
+    style.ratio_axis(axes, low, high)
+    shown = [text.get_text() for text in axes.get_xticklabels()]
+    assert 1 <= len(shown) <= style.MOST_TICKS
+    np.testing.assert_allclose([float(t) for t in shown], np.exp(axes.get_xticks()), rtol=1e-9)
+
+
+def test_rootogram_table_adds_up() -> None:
+    fit = fake_fit(crossover())
+    table = tables.rootogram_table(fit)
+    n = fit["observed_data"]["count"].size
+    assert table["observed"].sum() == n
+    assert table["expected"].sum() == pytest.approx(n)
+    zeros = (fit["posterior_predictive"]["count"] == 0).sum("observation").mean()
+    assert table["expected"].iloc[0] == pytest.approx(float(zeros))
+    assert table["count"].is_unique
+
+
+@pytest.mark.parametrize("highest", [0, 3, 10, 11, 150, 4000])
+def test_count_edges_rise_and_cover(highest: int) -> None:
+    edges = tables.count_edges(highest, np.array([[0.0, highest]]))
+    assert edges[0] == 0
+    assert np.isinf(edges[-1])
+    assert np.all(np.diff(edges) > 0)
+    assert np.all(np.diff(edges[:-1])[:10] == 1)
+    assert len(edges) < 40
+
+
+def test_patient_table_is_the_quantiles() -> None:
+    fit = fake_fit(crossover())
+    trial = trial_of(fit)
+    table = tables.patient_table(fit, trial)
+    one = np.exp(fit["posterior"]["patient_effect"].isel(patient=2).to_numpy().ravel())
+    np.testing.assert_allclose(
+        table.loc[2, ["lower", "fold", "upper"]].astype(float),
+        np.quantile(one, [0.025, 0.5, 0.975]),
+        rtol=2e-3,
+    )
+    assert table["events"].sum() == trial.seen["count"].sum()
+    assert table["share"].sum() == pytest.approx(1)
