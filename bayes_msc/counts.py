@@ -287,7 +287,7 @@ class Nodes(Op):
     def perform(self, node: Any, inputs: Any, output_storage: Any) -> None:
         """Compute with the same compiled code as the Numba linker."""
         eta, count, seen, sd, k = inputs
-        result = locate(eta, count, seen, float(sd), float(k), self.n_nodes, self.drop)
+        result = locate(eta, count, seen, sd.item(), k.item(), self.n_nodes, self.drop)
         output_storage[0][0], output_storage[1][0] = result
 
     def infer_shape(self, *arguments: Any) -> list[Any]:

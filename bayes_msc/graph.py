@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from numpy.typing import NDArray
 
 from bayes_msc.counts import FAMILIES, NODES, conditional_logp, marginal_logp
 from bayes_msc.model import Model
-from bayes_msc.prior import Prior
-from bayes_msc.rows import Rows, arrange
+from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
 #: PyMC's form of every prior distribution, given its numbers as one vector.
@@ -56,42 +56,49 @@ def build(model: Model, trial: Trial, n_nodes: int = NODES) -> pm.Model:
     coords = {
         "patient": list(rows.patients),
         "row": np.arange(rows.count.shape[1]),
-        "term": list(rows.coefficients),
+        "column": ["seen", "log_exposure", *rows.coefficients],
     }
+    numbers = data_of(model, trial)
     with pm.Model(coords=coords) as graph:
-        parameters = _parameters(model, trial)
-        eta = _linear_predictor(rows, parameters)
-        _likelihood(model, rows, eta, parameters, n_nodes)
+        observed = pm.Data("observed", numbers["observed"], dims=("patient", "row"))
+        table = pm.Data("rows", numbers["rows"], dims=("patient", "row", "column"))
+        parameters = _parameters(model, trial, pm.Data("prior_numbers", numbers["prior_numbers"]))
+        eta = table[:, :, 1] + parameters["log_rate"]
+        for k, name in enumerate(rows.coefficients):
+            eta = eta + parameters[name] * table[:, :, 2 + k]
+        _likelihood(model, observed, table[:, :, 0], eta, parameters, n_nodes)
     return graph
 
 
-def data_of(model: Model, trial: Trial) -> dict[str, Any]:
-    """Numbers of a trial and of the priors, by the names of the ``pm.Data`` they go into."""
-    return {**_row_data(arrange(trial, model)), **_prior_data(model, trial)}
+def data_of(model: Model, trial: Trial) -> dict[str, NDArray[np.float64]]:
+    """Numbers of a trial and of the priors, by the names of the ``pm.Data`` they go into.
 
+    They are packed into three arrays, because nutpie compiles code for every array it is handed:
+    three instead of a dozen halve the time of a first fit.
 
-def _row_data(rows: Rows) -> dict[str, Any]:
+    Returns
+    -------
+    dict of str to ndarray of float
+        ``observed``, shape (patients, rows): counts; ``rows``, shape (patients, rows, 2 + terms):
+        whether seen, log exposure, design; ``prior_numbers``: hyperparameters, one after another.
+    """
+    rows = arrange(trial, model)
+    numbers = [np.ravel(prior.parameters) for prior in model.priors_for(trial).values()]
     return {
         "observed": rows.count,
-        "seen": rows.seen,
-        "log_exposure": rows.log_exposure,
-        "design": rows.design,
+        "rows": np.concatenate([np.stack([rows.seen, rows.log_exposure], -1), rows.design], -1),
+        "prior_numbers": np.concatenate(numbers).astype(float),
     }
 
 
-def _prior_data(model: Model, trial: Trial) -> dict[str, Any]:
-    return {
-        f"prior_{name}": np.array(prior.parameters, dtype=float)
-        for name, prior in model.priors_for(trial).items()
-    }
-
-
-def _parameters(model: Model, trial: Trial) -> dict[str, Any]:
-    numbers = _prior_data(model, trial)
-    parameters = {
-        name: _parameter(name, prior, numbers[f"prior_{name}"])
-        for name, prior in model.priors_for(trial).items()
-    }
+def _parameters(model: Model, trial: Trial, numbers: Any) -> dict[str, Any]:
+    parameters, start = {}, 0
+    for name, prior in model.priors_for(trial).items():
+        shape = np.shape(prior.parameters)
+        stop = start + int(np.prod(shape))
+        make = _DISTRIBUTIONS[prior.distribution]
+        parameters[name] = make(name, numbers[start:stop].reshape(shape))
+        start = stop
     if "sqrt_overdispersion" in parameters:
         parameters["overdispersion"] = pm.Deterministic(
             "overdispersion", parameters["sqrt_overdispersion"] ** 2
@@ -99,24 +106,14 @@ def _parameters(model: Model, trial: Trial) -> dict[str, Any]:
     return parameters
 
 
-def _parameter(name: str, prior: Prior, numbers: Any) -> Any:
-    return _DISTRIBUTIONS[prior.distribution](name, pm.Data(f"prior_{name}", numbers))
-
-
-def _linear_predictor(rows: Rows, parameters: Mapping[str, Any]) -> Any:
-    log_exposure = pm.Data("log_exposure", rows.log_exposure, dims=("patient", "row"))
-    design = pm.Data("design", rows.design, dims=("patient", "row", "term"))
-    eta = log_exposure + parameters["log_rate"]
-    for k, name in enumerate(rows.coefficients):
-        eta = eta + parameters[name] * design[:, :, k]
-    return eta
-
-
 def _likelihood(
-    model: Model, rows: Rows, eta: Any, parameters: Mapping[str, Any], n_nodes: int
+    model: Model,
+    observed: Any,
+    seen: Any,
+    eta: Any,
+    parameters: Mapping[str, Any],
+    n_nodes: int,
 ) -> None:
-    observed = pm.Data("observed", rows.count, dims=("patient", "row"))
-    seen = pm.Data("seen", rows.seen, dims=("patient", "row"))
     overdispersion = parameters.get("overdispersion", pt.constant(0.0))
     if model.patient_effect == "integrated":
         logp, random = _integrated(model.family, n_nodes)
@@ -158,10 +155,9 @@ def _random(family: str) -> Callable[..., Any]:
     def random(
         eta: Any, seen: Any, patient_sd: Any, overdispersion: Any, rng: Any = None, size: Any = None
     ) -> Any:
-        shape = np.broadcast_shapes(eta.shape, size or ())
-        sd = np.broadcast_to(np.asarray(patient_sd), shape[:-1])
-        effect = sd * rng.normal(size=shape[:-1])
-        k = np.broadcast_to(np.asarray(overdispersion), shape[:-1])
+        patients = size or eta.shape[:-1]
+        effect = np.broadcast_to(patient_sd, patients) * rng.normal(size=patients)
+        k = np.broadcast_to(overdispersion, patients)
         return row.random(rng, np.exp(eta + effect[..., None]), k[..., None]) * seen.astype(float)
 
     return random

@@ -106,7 +106,8 @@ def prediction_table(
                 observed = math.exp(seen.log_rate_ratio)
                 score = _log_density(forecast, seen.log_rate_ratio)
                 row = (name, other.name, observed, middle, low, high, 100 * below, score)
-                rows.append((*row, _meaning(name, other.name, observed, low, high, below), words))
+                meaning = _meaning(name, other.short_title, observed, low, high, below)
+                rows.append((*row, meaning, words))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -52,6 +52,8 @@ class Published:
         Patient-level data set of the same trial, if there is one.
     notes : tuple of str
         What a reader of the numbers must know.
+    short_title : str
+        What figures and sentences call the trial; by default its name.
 
     Raises
     ------
@@ -77,8 +79,11 @@ class Published:
     external_reason: str = ""
     related_trial: str = ""
     notes: tuple[str, ...] = field(default=())
+    short_title: str = ""
 
     def __post_init__(self) -> None:
+        if not self.short_title:
+            object.__setattr__(self, "short_title", self.name)
         faults = Faults()
         _check_words(self, faults)
         if len(self.analyses) == 1 and not self.preferred:

@@ -85,7 +85,8 @@ SOURCE_KEYS = {
 _WORDS = ("name", "title", "question", "endpoint", "benefit", "follow_up", "certainty")
 KEYS = {
     **{key: Key(text, required=True) for key in _WORDS},
-    **{k: Key(text) for k in ("preferred", "preferred_reason", "external_reason", "related_trial")},
+    **{k: Key(text) for k in ("preferred", "preferred_reason", "external_reason")},
+    **{k: Key(text) for k in ("related_trial", "short_title")},
     "external": Key(texts),
     "notes": Key(texts),
     **{

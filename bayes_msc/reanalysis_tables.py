@@ -180,10 +180,11 @@ def forest_table(
         reach = limit_multiplier(0.95) * effect.se
         ends = [math.exp(effect.log_rate_ratio + k * reach) for k in (0, -1, 1)]
         size = f"{trial.active.n + trial.control.n} patients"
-        rows.append((trial.name, "external" if i else "trial", *ends, f"{size}; printed, {note}"))
+        kind = "external" if i else "trial"
+        rows.append((trial.short_title, kind, *ends, f"{size}; printed, {note}"))
     for row in combined.to_dict("records"):
         words = {
-            "this trial": f"{published.name}, given the other trials",
+            "this trial": f"{published.short_title}, given the other trials",
             "mean effect": "mean effect over trials",
             "new trial": "effect in a new trial",
         }[row["target"]]

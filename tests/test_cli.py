@@ -202,11 +202,14 @@ def test_ctrl_c_in_a_fit_writes_nothing(tmp_path):
     out = tmp_path / "out"
     command = [*COMMAND, "fit", "epilepsy", "--draws", "100000", "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    process.stderr.readline()
-    time.sleep(20)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    try:
+        assert process.stderr is not None
+        process.stderr.readline()
+        time.sleep(20)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert "nothing was written" in errors
     assert list(tmp_path.iterdir()) == []

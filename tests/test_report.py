@@ -70,7 +70,7 @@ def test_answer_has_three_sentences_with_the_numbers(reanalysis: Made) -> None:
     assert "very probably lowered" in first
     assert "probability 96 %" in first
     assert re.search(r"sceptic.*82 %.*enthusiast.*99 %", second)
-    assert "mesems2021 (144 patients)" in third
+    assert "MESEMS 2021 (144 patients)" in third
     assert "0.94, 0.58 to 1.50" in third
     assert "falls to 88 %" in third
     assert third.endswith("80 %.")
@@ -125,7 +125,7 @@ def test_alternative_texts_come_from_the_numbers(reanalysis: Made) -> None:
     alts = {figure.name: plain(figure.alt) for figure in reanalysis[0].figures}
     assert "sceptical: posterior around 0.72" in alts["stances"]
     assert "96 % below 1" in alts["probability-curves"]
-    assert "mesems2021" in alts["forest"]
+    assert "MESEMS 2021" in alts["forest"]
 
 
 def test_fit_report_is_complete(fitted: Made) -> None:

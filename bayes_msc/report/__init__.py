@@ -86,7 +86,7 @@ def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = Fal
     Examples
     --------
     >>> import bayes_msc as bm
-    >>> bm.report(bm.reanalyze("llufriu2014"), "report.html")  # doctest: +SKIP
+    >>> bm.report(bm.reanalyze(bm.load_published("llufriu2014")), "report.html")  # doctest: +SKIP
     """
     results, figures = build(source)
     return write_html(render_html(results, figures), path, force)

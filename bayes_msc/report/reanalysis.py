@@ -127,7 +127,7 @@ def _others(result: Reanalysis, before: float) -> str:
 def _found(result: Reanalysis) -> str:
     others = result.forest[result.forest["kind"] == "external"]
     found = [
-        f"{trial.name} ({trial.active.n + trial.control.n} patients), found "
+        f"{trial.short_title} ({trial.active.n + trial.control.n} patients), found "
         f"{prose.change(row['rate_ratio'])} (rate ratio {_printed(trial, row)})"
         for trial, (_, row) in zip(result.external_trials, others.iterrows(), strict=True)
     ]
@@ -149,7 +149,7 @@ def _all_tables(result: Reanalysis) -> dict[str, pd.DataFrame]:
 
 def _source(published: Published) -> Source:
     source = published.source
-    text = f"{published.name}: {source.citation}"
+    text = f"{published.short_title}: {source.citation}"
     text += f". Registration: {source.registration}" if source.registration else ""
     text += f". Read from {source.read_from}" if source.read_from else ""
     certainty = f"Certainty of the numbers: {published.certainty}"
