@@ -208,6 +208,7 @@ def fit(
         )
     _check_statements(threshold, rope)
     card = _card(model or card_for(given, "negative-binomial"), stance)
+    _announce(given, card)
     result = run(
         given,
         card,
@@ -216,7 +217,6 @@ def fit(
         tune=tune,
         chains=chains,
         cores=cores,
-        progress=_progress(given, card),
     )
     statements = _statements(result, threshold, rope)
     results = _write(result, out, force, statements, lambda path: save_fit(result, path))
@@ -353,8 +353,8 @@ def _statements(
     return summarize(fit, thresholds=thresholds or THRESHOLDS, rope=rope)
 
 
-def _progress(trial: Trial, model: Model) -> bool:
-    """Say what is being done, and whether a progress bar has a terminal to be drawn on."""
+def _announce(trial: Trial, model: Model) -> None:
+    """Say what is about to be done, and what is unusual about the trial."""
     if trial.label:
         errors.print(f"[bold yellow]{escape(trial.label)}[/]")
     for warning in trial.warnings:
@@ -363,7 +363,6 @@ def _progress(trial: Trial, model: Model) -> bool:
         f"Fitting [bold]{model.name}[/] to {trial.n_patients} patients. "
         "The first fit of a kind compiles for some seconds."
     )
-    return errors.is_terminal
 
 
 def _write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import warnings
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -47,7 +48,7 @@ class Settings:
 
 
 #: Second attempt, where the diagnostics of the first failed.
-CAREFUL = Settings(draws=2000, tune=4000, chains=4, target_accept=0.99)
+CAREFUL = Settings(draws=2000, tune=2000, chains=4, target_accept=0.99)
 
 
 class Sampler:
@@ -163,12 +164,12 @@ def fit(
     chains: int = 4,
     target_accept: float = 0.9,
     cores: int | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> xr.DataTree:
     """Fit a model to a trial by NUTS.
 
-    If a convergence check fails, the fit is repeated once with four times the tuning, twice the
-    draws and a target acceptance of 0.99, and the attribute ``refitted`` says why.
+    If a convergence check fails, the fit is repeated once with twice the tuning, twice the draws
+    and a target acceptance of 0.99, and the attribute ``refitted`` says why.
 
     Parameters
     ----------
@@ -183,8 +184,8 @@ def fit(
         Target acceptance rate of NUTS.
     cores : int, optional
         Chains that run at once; by default as many as there are cores.
-    progress : bool
-        Whether to show a progress bar.
+    progress : bool, optional
+        Whether to show a progress bar; by default where there is a terminal to show it on.
 
     Returns
     -------
@@ -201,6 +202,7 @@ def fit(
     """
     card = model if isinstance(model, Model) else Model.load(model)
     settings = Settings(draws, tune, chains, target_accept)
+    progress = sys.stderr.isatty() if progress is None else progress
     rows = arrange(trial, card)
     sampler = Sampler.of(card, trial)
     raw = sampler.sample(card, trial, settings, seed, cores, progress)
@@ -213,12 +215,14 @@ def fit(
     return tree
 
 
-def fit_poisson(trial: Trial, *, seed: int = 1, progress: bool = False) -> xr.DataTree:
+def fit_poisson(trial: Trial, *, seed: int = 1, progress: bool | None = None) -> xr.DataTree:
     """Fit the Poisson card for the trial's design: see ``fit``."""
     return fit(trial, card_for(trial, "poisson"), seed=seed, progress=progress)
 
 
-def fit_negative_binomial(trial: Trial, *, seed: int = 1, progress: bool = False) -> xr.DataTree:
+def fit_negative_binomial(
+    trial: Trial, *, seed: int = 1, progress: bool | None = None
+) -> xr.DataTree:
     """Fit the negative-binomial card for the trial's design: see ``fit``."""
     return fit(trial, card_for(trial, "negative-binomial"), seed=seed, progress=progress)
 
@@ -239,7 +243,7 @@ def _failures(raw: xr.DataTree) -> str:
 def _more_careful(settings: Settings) -> Settings:
     return Settings(
         max(2 * settings.draws, CAREFUL.draws),
-        max(4 * settings.tune, CAREFUL.tune),
+        max(2 * settings.tune, CAREFUL.tune),
         max(settings.chains, CAREFUL.chains),
         max(settings.target_accept, CAREFUL.target_accept),
     )
