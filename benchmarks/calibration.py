@@ -174,7 +174,7 @@ def _tails(n: int) -> NDArray[np.float64]:
 
 def _below(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many ranks lie below each of the places 1 to RANKS, shape (samples, RANKS)."""
-    samples, n = ranks.shape
+    samples = len(ranks)
     cell = ranks + (RANKS + 1) * np.arange(samples)[:, None]
     histogram = np.bincount(cell.ravel(), minlength=samples * (RANKS + 1))
     return histogram.reshape(samples, RANKS + 1).cumsum(axis=1)[:, :-1]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats
@@ -31,12 +34,13 @@ def doctored(fit_: xr.DataTree, **draws: np.ndarray) -> xr.DataTree:
     return tree
 
 
-def row(table: object, statement: str, threshold: float | None = None) -> dict[str, float]:
-    chosen = table[table["statement"] == statement]  # type: ignore[index]
+def row(table: pd.DataFrame, statement: str, threshold: float | None = None) -> dict[str, Any]:
+    """Return one statement as a dictionary, without the cells that do not apply."""
+    chosen = table[table["statement"] == statement]
     if threshold is not None:
         chosen = chosen[chosen["threshold"] == threshold]
     (only,) = chosen.to_dict("records")
-    return dict(only)
+    return {str(key): value for key, value in only.items() if not pd.isna(value)}
 
 
 def test_table_has_one_row_a_statement(any_fit: xr.DataTree) -> None:
@@ -78,7 +82,7 @@ def test_numbers_by_plain_numpy(any_fit: xr.DataTree) -> None:
 
 def test_rates_by_a_loop_over_patients(crossover_fit: xr.DataTree, crossover: Trial) -> None:
     """Mean over the trial's patients and both periods of exp(linear predictor), one scan."""
-    posterior = crossover_fit["posterior"].dataset.stack(sample=("chain", "draw"))
+    posterior = crossover_fit["posterior"].dataset
     baseline = np.log1p(crossover.data.groupby("patient", sort=False)["baseline"].first())
     log_baseline = (baseline - baseline.mean()).to_numpy()
     rates = {0: 0.0, 1: 0.0}
@@ -175,11 +179,10 @@ def test_new_patient_by_brute_force(crossover_fit: xr.DataTree) -> None:
         assert mean == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
 
 
-def test_reported_error_is_the_spread_between_repeated_fits(parallel: Trial) -> None:
-    tables = [
-        summarize(fit(parallel, "count-poisson", seed=100 + s, draws=500, tune=400))
-        for s in range(16)
-    ]
+def test_reported_error_is_the_spread_between_repetitions(parallel: Trial) -> None:
+    long = fit(parallel, "count-poisson", seed=21, draws=3200)
+    blocks = [long.isel(draw=slice(start, start + 200)) for start in range(0, 3200, 200)]
+    tables = [summarize(block, seed=s) for s, block in enumerate(blocks)]
     for statement, threshold, value in (
         ("prob_rate_ratio_below", 0.5, "probability"),
         ("rate_ratio", None, "median"),
@@ -189,7 +192,7 @@ def test_reported_error_is_the_spread_between_repeated_fits(parallel: Trial) -> 
         rows = [row(table, statement, threshold) for table in tables]
         spread = np.std([r[value] for r in rows], ddof=1)
         reported = np.sqrt(np.mean([r["mcse"] ** 2 for r in rows]))
-        # 95 % of sample SDs of 16 lie within 0.65 and 1.36 of the true one
+        # 99 % of sample SDs of 16 lie within 0.55 and 1.48 of the true one
         assert 0.5 < spread / reported < 1.6, statement
 
 
@@ -227,7 +230,7 @@ def test_rates_scale_with_the_exposure_asked_for(parallel_fit: xr.DataTree) -> N
     one, six = summarize(parallel_fit), summarize(parallel_fit, exposure=6)
     for statement in ("control_rate", "active_rate", "rate_difference"):
         assert row(six, statement)["median"] == pytest.approx(6 * row(one, statement)["median"])
-    assert "per 6 scans" in row(six, "control_rate")["label"]  # type: ignore[operator]
+    assert "per 6 scans" in row(six, "control_rate")["label"]
     assert row(six, "events_avoided") == row(one, "events_avoided")
 
 
@@ -274,5 +277,5 @@ def test_summary_agrees_with_arviz(crossover_fit: xr.DataTree) -> None:
     ratio = np.exp(crossover_fit["posterior"]["log_rate_ratio"])
     ours = row(summarize(crossover_fit), "rate_ratio")
     assert [ours["lower"], ours["upper"]] == pytest.approx(
-        az.eti(ratio.to_numpy(), prob=0.95).tolist(), rel=5e-3
+        az.eti(ratio.to_numpy().ravel(), prob=0.95).tolist(), rel=5e-3
     )
