@@ -105,7 +105,9 @@ def reanalyze(
         list[str] | None,
         typer.Option(help="Other trial, bundled or TOML; repeat (default: those the card names)."),
     ] = None,
-    no_external: Annotated[bool, typer.Option(help="Leave other trials aside.")] = False,
+    no_external: Annotated[
+        bool, typer.Option("--no-external", help="Leave other trials aside.")
+    ] = False,
     threshold: Thresholds = None,
     method: Annotated[
         Method, typer.Option(help="How to combine trials: exact, or sampled by PyMC.")

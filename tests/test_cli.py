@@ -201,7 +201,14 @@ def test_out_that_cannot_be_a_folder(tmp_path):
 def test_ctrl_c_in_a_fit_writes_nothing(tmp_path):
     out = tmp_path / "out"
     command = [*COMMAND, "fit", "epilepsy", "--draws", "100000", "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a test run in the background of a shell ignores Ctrl-C, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert process.stderr is not None
         process.stderr.readline()

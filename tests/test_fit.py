@@ -173,7 +173,7 @@ def test_attributes_explain_the_fit(crossover_fit: xr.DataTree, crossover: Trial
         "draws": 1000,
         "tune": 1000,
         "chains": 4,
-        "target_accept": 0.9,
+        "target_accept": 0.95,
     }
 
 
