@@ -217,6 +217,9 @@ def test_ctrl_c_in_a_fit_writes_nothing(tmp_path):
         _, errors = process.communicate(timeout=120)
     finally:
         process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
     assert process.returncode == 130, errors
     assert "nothing was written" in errors
     assert list(tmp_path.iterdir()) == []
