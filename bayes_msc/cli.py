@@ -350,7 +350,8 @@ def _check_statements(thresholds: list[float] | None, rope: tuple[float, float] 
 def _statements(
     fit: xr.DataTree, thresholds: list[float] | None, rope: tuple[float, float] | None
 ) -> pd.DataFrame:
-    from bayes_msc.estimands import THRESHOLDS, summarize
+    from bayes_msc.convergence import THRESHOLDS
+    from bayes_msc.estimands import summarize
 
     return summarize(fit, thresholds=thresholds or THRESHOLDS, rope=rope)
 

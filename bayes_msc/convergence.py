@@ -11,11 +11,15 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 COLUMNS = ("check", "target", "value", "limit", "ok", "affects", "hint")
 R_HAT_LIMIT = 1.01
 ESS_LIMIT = 400.0
 BFMI_LIMIT = 0.3
+MCSE_LIMIT = 0.01
+#: Rate ratios c for which P(rate ratio < c) is always reported.
+THRESHOLDS = (1.0, 0.8, 0.5)
 
 
 def check_row(
@@ -87,6 +91,24 @@ def convergence(fit: xr.DataTree) -> pd.DataFrame:
         ),
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def mcse_of_probability(happens: NDArray[np.bool_]) -> float:
+    """Monte Carlo standard error of a probability; one draw's worth where all draws agree.
+
+    Parameters
+    ----------
+    happens : ndarray of bool, shape (chains, draws)
+    """
+    if happens.all() or not happens.any():
+        return 1.0 / happens.size
+    return float(az.mcse(happens.astype(float), method="mean"))
+
+
+def enough_draws(fit: xr.DataTree) -> bool:
+    """Whether P(rate ratio < c) has a Monte Carlo error below its limit at every threshold."""
+    ratio = np.exp(fit["posterior"]["log_rate_ratio"].to_numpy())
+    return all(mcse_of_probability(ratio < c) < MCSE_LIMIT for c in THRESHOLDS)
 
 
 def _worst(values: xr.DataTree, largest: bool) -> tuple[float, str]:

@@ -12,10 +12,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msc.convergence import COLUMNS, check_row, convergence
+from bayes_msc.convergence import COLUMNS, MCSE_LIMIT, check_row, convergence
 from bayes_msc.estimands import summarize
 
-MCSE_LIMIT = 0.01
 PARETO_LIMIT = 0.7
 EXTREME = 0.01
 

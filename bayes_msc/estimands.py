@@ -11,14 +11,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msc.convergence import convergence
+from bayes_msc.convergence import THRESHOLDS, convergence, mcse_of_probability
 from bayes_msc.counts import FAMILIES
 from bayes_msc.errors import ModelError
 from bayes_msc.fit import model_of, trial_of
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
-THRESHOLDS = (1.0, 0.8, 0.5)
 MASS = 0.95
 COLUMNS = (
     "statement",
@@ -146,7 +145,7 @@ def prob_curve(fit: xr.DataTree, thresholds: Sequence[float] | None = None) -> p
         {
             "threshold": grid,
             "probability": [b.mean() for b in below],
-            "mcse": [_mcse_of_probability(b) for b in below],
+            "mcse": [mcse_of_probability(b) for b in below],
         }
     )
 
@@ -244,7 +243,7 @@ def _measure(statement: str, label: str, draws: Draws) -> dict[str, Any]:
 
 
 def _probability(statement: str, label: str, happens: NDArray[np.bool_]) -> dict[str, Any]:
-    row = _row(statement, label, _mcse_of_probability(happens))
+    row = _row(statement, label, mcse_of_probability(happens))
     return {**row, "probability": float(happens.mean())}
 
 
@@ -252,13 +251,6 @@ def _below(ratio: Draws, threshold: float) -> dict[str, Any]:
     label = f"probability that the rate ratio is below {threshold:g}"
     row = _probability("prob_rate_ratio_below", label, ratio < threshold)
     return {**row, "threshold": float(threshold)}
-
-
-def _mcse_of_probability(happens: NDArray[np.bool_]) -> float:
-    """Monte Carlo standard error; one draw's worth where all draws agree."""
-    if happens.all() or not happens.any():
-        return 1.0 / happens.size
-    return float(az.mcse(happens.astype(float), method="mean"))
 
 
 def _verdict(fit: xr.DataTree) -> str:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
-from bayes_msc.convergence import convergence
+from bayes_msc.convergence import convergence, enough_draws
 from bayes_msc.errors import ModelError, OutputError
 from bayes_msc.files import replace_file
 from bayes_msc.groups import assemble
@@ -169,7 +169,8 @@ def fit(
 ) -> xr.DataTree:
     """Fit a model to a trial by NUTS.
 
-    If a convergence check fails, the fit is repeated once with twice the tuning, twice the draws
+    If a convergence check fails, or the draws are too few for the Monte Carlo error of
+    P(rate ratio < 1, 0.8 or 0.5), the fit is repeated once with twice the tuning, twice the draws
     and a target acceptance of 0.99, and the attribute ``refitted`` says why.
 
     Parameters
@@ -235,10 +236,13 @@ def card_for(trial: Trial, family: str) -> str:
 
 def _failures(raw: xr.DataTree) -> str:
     checks = convergence(raw)
-    return "; ".join(
+    failed = [
         f"{row['check']} {row['value']:.4g} ({row['target']}), limit {row['limit']}"
         for row in checks[~checks["ok"]].to_dict("records")
-    )
+    ]
+    if not enough_draws(raw):
+        failed.append("too few draws for the Monte Carlo error of a probability")
+    return "; ".join(failed)
 
 
 def _more_careful(settings: Settings) -> Settings:

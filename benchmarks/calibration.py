@@ -239,14 +239,15 @@ def draw(table: pd.DataFrame, card: str, path: Path) -> None:
         axes.plot(share, below - share, color="#0b6e99", lw=1.4)
         axes.set_title(WORDS[quantity], fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[len(quantities) :]:
-        axes.set_visible(False)
+    for empty in range(len(quantities), len(panels)):
+        panels[empty].set_visible(False)
+        panels[empty - 4].tick_params(labelbottom=True)
     n = chosen["trial"].nunique()
     figure.suptitle(f"{card}: {n} trials simulated from the priors and fitted", fontsize=10)
     figure.supxlabel("rank of the truth among the posterior draws (share)", fontsize=9)
     figure.supylabel("ECDF minus uniform", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.savefig(path, metadata={"Date": None})
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def reconstruction_fit(reconstruction: Trial) -> xr.DataTree:
 
 @pytest.fixture(scope="session")
 def epilepsy_fit(epilepsy: Trial) -> xr.DataTree:
-    return fit(epilepsy, "count-negative-binomial", seed=13, draws=500, tune=500)
+    return fit(epilepsy, "count-negative-binomial", seed=13, tune=500)
 
 
 @pytest.fixture(scope="session")

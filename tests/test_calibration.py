@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bayes_msc.model import Model
@@ -104,5 +103,7 @@ def test_a_narrower_prior_at_the_fit_is_caught() -> None:
 def test_the_wrong_family_at_the_fit_is_caught() -> None:
     model = calibration_model("count-negative-binomial")
     table = verdicts(ranks(model, 200, seed=12, fitted=calibration_model("count-poisson")))
-    assert isinstance(table, pd.DataFrame)
-    assert table.set_index("quantity").loc["log_rate_ratio", "p"] < LEVEL / QUANTITIES
+    # in parallel arms the patient effects take up what the rows have too much of, and the rate
+    # ratio is hardly touched
+    p = table.set_index("quantity")["p"]
+    assert p[["patient_sd", "log_likelihood"]].max() < LEVEL / QUANTITIES
