@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -48,6 +48,7 @@ class Settings:
             raise ModelError(f"target_accept is {self.target_accept}: it must be between 0 and 1")
 
 
+TOO_FEW = "too few draws for the Monte Carlo error of a probability"
 #: Second attempt, where the diagnostics of the first failed.
 CAREFUL = Settings(draws=2000, tune=2000, chains=4, target_accept=0.99)
 
@@ -169,9 +170,9 @@ def fit(
 ) -> xr.DataTree:
     """Fit a model to a trial by NUTS.
 
-    If a convergence check fails, or the draws are too few for the Monte Carlo error of
-    P(rate ratio < 1, 0.8 or 0.5), the fit is repeated once with twice the tuning, twice the draws
-    and a target acceptance of 0.99, and the attribute ``refitted`` says why.
+    If the draws are too few for the Monte Carlo error of P(rate ratio < 1, 0.8 or 0.5), the fit is
+    repeated once with more of them; if a convergence check fails, with twice the tuning, twice the
+    draws and a target acceptance of 0.99. The attribute ``refitted`` says why.
 
     Parameters
     ----------
@@ -210,7 +211,7 @@ def fit(
     raw = sampler.sample(card, trial, settings, seed, cores, progress)
     failed = _failures(raw)
     if failed:
-        settings = _more_careful(settings)
+        settings = _more_draws(settings) if failed == TOO_FEW else _more_careful(settings)
         raw = sampler.sample(card, trial, settings, seed, cores, progress)
     tree = assemble(trial, card, rows, raw, seed)
     tree.attrs.update(_attributes(trial, card, settings, seed, failed))
@@ -241,8 +242,12 @@ def _failures(raw: xr.DataTree) -> str:
         for row in checks[~checks["ok"]].to_dict("records")
     ]
     if not enough_draws(raw):
-        failed.append("too few draws for the Monte Carlo error of a probability")
+        failed.append(TOO_FEW)
     return "; ".join(failed)
+
+
+def _more_draws(settings: Settings) -> Settings:
+    return replace(settings, draws=max(2 * settings.draws, CAREFUL.draws))
 
 
 def _more_careful(settings: Settings) -> Settings:

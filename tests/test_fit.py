@@ -198,7 +198,7 @@ def test_log_prior_and_log_likelihood_are_those_of_pymc(
 
 
 def test_same_seed_same_draws(parallel: Trial, crossover: Trial) -> None:
-    few: dict[str, Any] = {"draws": 400, "tune": 300, "chains": 4}
+    few: dict[str, Any] = {"tune": 300}
     first = fit(parallel, "count-poisson", seed=7, cores=1, **few)
     fit(make_parallel([[30, 1], [2, 9], [4, 4]]), "count-poisson", seed=8, **few)
     again = fit(parallel, "count-poisson", seed=7, cores=2, **few)
