@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from bayes_msc.errors import BayesMSCError, TrialError
 from bayes_msc.terminal import (
+    announce,
     console,
     errors,
     headline,
@@ -210,7 +211,7 @@ def fit(
         )
     _check_statements(threshold, rope)
     card = _card(model or card_for(given, "negative-binomial"), stance)
-    _announce(given, card)
+    announce(given, card)
     result = run(
         given,
         card,
@@ -354,18 +355,6 @@ def _statements(
     from bayes_msc.estimands import summarize
 
     return summarize(fit, thresholds=thresholds or THRESHOLDS, rope=rope)
-
-
-def _announce(trial: Trial, model: Model) -> None:
-    """Say what is about to be done, and what is unusual about the trial."""
-    if trial.label:
-        errors.print(f"[bold yellow]{escape(trial.label)}[/]")
-    for warning in trial.warnings:
-        errors.print(f"[yellow]note:[/] {escape(warning)}")
-    errors.print(
-        f"Fitting [bold]{model.name}[/] to {trial.n_patients} patients. "
-        "The first fit of a kind compiles for some seconds."
-    )
 
 
 def _write(

@@ -13,11 +13,25 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from bayes_msc.model import Model
     from bayes_msc.reanalysis import Reanalysis
     from bayes_msc.report import Results
+    from bayes_msc.trial import Trial
 
 console = Console()
 errors = Console(stderr=True)
+
+
+def announce(trial: Trial, model: Model) -> None:
+    """Say what is about to be done, and what is unusual about the trial."""
+    if trial.label:
+        errors.print(f"[bold yellow]{escape(trial.label)}[/]")
+    for warning in trial.warnings:
+        errors.print(f"[yellow]note:[/] {escape(warning)}")
+    errors.print(
+        f"Fitting [bold]{escape(model.name)}[/] to {trial.n_patients} patients. "
+        "The first fit of a kind compiles for some seconds."
+    )
 
 
 def headline(results: Results) -> None:
