@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from bayes_msc.published import Published
     from bayes_msc.reanalysis import Reanalysis
     from bayes_msc.report import Results
-    from bayes_msc.trial import Trial
 
 DIAGNOSTIC_FAILURE, BAD_INPUT, STOPPED = 1, 2, 130
 
