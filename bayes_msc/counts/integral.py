@@ -77,6 +77,16 @@ def patient_integral(family: str) -> PatientIntegral:
     kernel, constant, information_of = row.kernel, row.constant, row.information
     smooth, most_nodes = row.smooth, row.nodes
 
+    # array expressions are written as loops: Numba compiles those in a fraction of the time
+
+    @njit
+    def largest(loading: Any, seen: Any) -> float:
+        value = 0.0
+        for j in range(loading.shape[0]):
+            if seen[j] != 0.0:
+                value = max(value, abs(loading[j]))
+        return value
+
     @njit
     def log_integrand(
         z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
@@ -165,7 +175,7 @@ def patient_integral(family: str) -> PatientIntegral:
         slope = 0.5 * (right - left)
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
-        if smooth and n_nodes == 0 and np.max(np.abs(loading)) < _WIDE_LOADING:
+        if smooth and n_nodes == 0 and largest(loading, seen) < _WIDE_LOADING:
             width = (right - left) * math.sqrt(information)
             skewness = abs(left + right - 2.0 * mode) / (right - left)
             extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
@@ -185,7 +195,7 @@ def patient_integral(family: str) -> PatientIntegral:
     def patient(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> float:
-        if not np.any(loading * seen):
+        if largest(loading, seen) == 0.0:
             value = log_integrand(0.0, count, eta, loading, seen, k, p)[0]
         else:
             mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
@@ -237,8 +247,10 @@ def patient_integral(family: str) -> PatientIntegral:
     ) -> float:
         """Log likelihood of a patient; its derivatives are added up in ``out``, (4, rows)."""
         rows = eta.shape[0]
-        out[:] = 0.0
-        if not np.any(loading * seen):
+        for j in range(rows):
+            for derivative in range(4):
+                out[derivative, j] = 0.0
+        if largest(loading, seen) == 0.0:
             value = accumulate(0.0, count, eta, loading, seen, k, p, slopes)
             for j in range(rows):
                 if seen[j] != 0.0:
@@ -258,7 +270,9 @@ def patient_integral(family: str) -> PatientIntegral:
                         out[1, j] += weight * slopes[0, j] * z
                         out[2, j] += weight * slopes[1, j]
                         out[3, j] += weight * slopes[2, j]
-            out /= total
+            for j in range(rows):
+                for derivative in range(4):
+                    out[derivative, j] /= total
             value = top + math.log(total) - 0.5 * math.log(2.0 * math.pi)
         for j in range(rows):
             if seen[j] != 0.0:
