@@ -91,7 +91,8 @@ def _poisson_information(y: float, mean: float, k: float, p: float) -> float:
 @njit
 def _nb2_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     x = k * mean
-    log1p_x = math.log1p(x)
+    # away from 0 the plain logarithm has all digits too, in half the time
+    log1p_x = math.log(1.0 + x) if x > 0.5 else math.log1p(x)
     ratio = log1p_x / x if x > 1e-4 else log1p_ratio(x)
     value = y * (log_mean - log1p_x) - mean * ratio
     by_k = mean * mean * log1p_excess(x, log1p_x) - y * mean / (1.0 + x)
@@ -184,12 +185,14 @@ def _zinb_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> 
 
 @njit
 def _zip_information(y: float, mean: float, k: float, p: float) -> float:
-    return mean if y > 0.0 else mean / (1.0 + mean)
+    inner = mean / (1.0 - p)
+    return inner if y > 0.0 else inner / (1.0 + inner)
 
 
 @njit
 def _zinb_information(y: float, mean: float, k: float, p: float) -> float:
-    return mean / (1.0 + (k + (y == 0.0)) * mean)
+    inner = mean / (1.0 - p)
+    return (1.0 + k * y) * inner / (1.0 + (k + (y == 0.0)) * inner) ** 2
 
 
 @njit

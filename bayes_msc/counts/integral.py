@@ -108,9 +108,18 @@ def patient_integral(family: str) -> PatientIntegral:
     def mode_of(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
     ) -> tuple[float, float, float]:
-        """Mode, value and information there: Newton steps inside a shrinking bracket."""
-        z = 0.0
-        low, high = -math.inf, math.inf
+        """Mode, value and information there: Newton steps inside a shrinking bracket.
+
+        The start is where the mode would be, had the patient's rate a gamma distribution.
+        """
+        total, expected, z = 0.0, 0.0, 0.0
+        for j in range(eta.shape[0]):
+            if seen[j] != 0.0 and loading[j] > 0.05:
+                prior = 1.0 / (loading[j] * loading[j])
+                total += count[j]
+                expected += math.exp(min(eta[j], _LARGEST))
+                z = math.log((total + prior) / (expected + prior)) / loading[j]
+        low, high, before = -math.inf, math.inf, math.inf
         value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
         for _ in range(100):
             if score > 0.0:
@@ -122,8 +131,11 @@ def patient_integral(family: str) -> PatientIntegral:
             if step * step * information < 1e-4:
                 break
             z += step
-            if not low < z < high:
+            # where the information is a stand-in, steps of twice the length would go on for ever
+            slow = not smooth and abs(score) > 0.5 * before and high - low < math.inf
+            if slow or not low < z < high:
                 z = 0.5 * (low + high)
+            before = abs(score)
             value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
         return z, value, information
 
@@ -131,6 +143,7 @@ def patient_integral(family: str) -> PatientIntegral:
     def edge(
         mode: float,
         top: float,
+        information: float,
         side: float,
         count: Any,
         eta: Any,
@@ -139,27 +152,29 @@ def patient_integral(family: str) -> PatientIntegral:
         k: Any,
         p: Any,
     ) -> float:
-        """Point on one side of the mode where the log integrand has fallen by DROP.
+        """Point on one side of the mode where the log integrand has fallen by DROP, or just beyond.
 
-        A log-concave integrand falls at least as fast as the standard normal, so the search starts
-        outside and tangent steps come in without passing the point. Otherwise it is bracketed.
+        A log-concave integrand falls at least as fast as the standard normal, which brackets the
+        point; tangent steps from where a normal would have it come from outside. Where it need not
+        be log-concave, the bracket is widened until it holds the point.
         """
-        inside, z = mode, mode + side * math.sqrt(2.0 * DROP)
+        inside, outside = mode, mode + side * math.sqrt(2.0 * DROP)
+        z = mode + side * math.sqrt(2.0 * DROP / information)
         value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
         while not smooth and value > top - DROP:
             inside, z = z, z + side * 4.0
+            outside = z
             value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
         for _ in range(60):
             excess = top - DROP - value
-            if -0.05 * DROP < excess < 0.05 * DROP:
+            if 0.0 <= excess < 0.05 * DROP:
                 break
             if excess < 0.0:
                 inside = z
             else:
                 outside = z
-            step = excess / score
-            z += step
-            if not smooth and not (min(inside, outside) < z < max(inside, outside)):
+            z += excess / score
+            if not min(inside, outside) < z < max(inside, outside):
                 z = 0.5 * (inside + outside)
             value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
         return z
@@ -170,8 +185,8 @@ def patient_integral(family: str) -> PatientIntegral:
     ) -> tuple[float, float, float, float, int]:
         """Mode, value there, slope and bend of the map, and number of nodes."""
         mode, top, information = mode_of(count, eta, loading, seen, k, p)
-        left = edge(mode, top, -1.0, count, eta, loading, seen, k, p)
-        right = edge(mode, top, 1.0, count, eta, loading, seen, k, p)
+        left = edge(mode, top, information, -1.0, count, eta, loading, seen, k, p)
+        right = edge(mode, top, information, 1.0, count, eta, loading, seen, k, p)
         slope = 0.5 * (right - left)
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
