@@ -58,9 +58,11 @@ def convergence(fit: xr.DataTree) -> pd.DataFrame:
     stats = fit["sample_stats"].dataset
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     bfmi = az.bfmi(fit)["energy"].to_numpy()
-    r_hat, r_hat_of = _worst(az.rhat(fit), largest=True)
-    bulk, bulk_of = _worst(az.ess(fit, method="bulk"), largest=False)
-    tail, tail_of = _worst(az.ess(fit, method="tail"), largest=False)
+    posterior = fit["posterior"].dataset
+    fixed = {str(name) for name, array in posterior.data_vars.items() if "fixed" in array.attrs}
+    r_hat, r_hat_of = _worst(az.rhat(fit), fixed, largest=True)
+    bulk, bulk_of = _worst(az.ess(fit, method="bulk"), fixed, largest=False)
+    tail, tail_of = _worst(az.ess(fit, method="tail"), fixed, largest=False)
     more = "the chains are too short for stable numbers: fit with more draws"
     rows = [
         check_row(
@@ -107,14 +109,22 @@ def mcse_of_probability(happens: NDArray[np.bool_]) -> float:
 
 def enough_draws(fit: xr.DataTree) -> bool:
     """Whether P(rate ratio < c) has a Monte Carlo error below its limit at every threshold."""
+    if "log_rate_ratio" not in fit["posterior"]:
+        return True  # set, not sampled
     ratio = np.exp(fit["posterior"]["log_rate_ratio"].to_numpy())
     return all(mcse_of_probability(ratio < c) < MCSE_LIMIT for c in THRESHOLDS)
 
 
-def _worst(values: xr.DataTree, largest: bool) -> tuple[float, str]:
-    """Worst value over all variables and their elements, and its name; NaN is worst of all."""
+def _worst(values: xr.DataTree, fixed: set[str], largest: bool) -> tuple[float, str]:
+    """Worst value over all free variables and their elements, and its name; NaN is worst of all."""
     named: dict[str, float] = {}
     for name, array in values.dataset.data_vars.items():
+        if name in fixed:
+            continue
+        if name in fixed:
+            continue
+        if name in fixed:
+            continue
         for index in np.ndindex(array.shape):
             item = array[index]
             labels = ", ".join(str(item.coords[dim].item()) for dim in array.dims)

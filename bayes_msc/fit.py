@@ -152,8 +152,8 @@ def structure(model: Model, trial: Trial) -> tuple[Any, ...]:
         for name, prior in model.priors_for(trial).items()
     )
     sampled = model.patient_effect == "sampled"
-    patients = arrange(trial, model).patients if sampled else ()
-    return model.family, model.terms_for(trial), priors, model.patient_effect, patients
+    patients = arrange(trial, model).n_patients if sampled else 0
+    return model.family, arrange(trial, model).names, priors, model.patient_effect, patients
 
 
 def fit(

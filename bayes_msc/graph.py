@@ -10,8 +10,10 @@ import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_msc.counts import FAMILIES, NODES, conditional_logp, marginal_logp
+from bayes_msc.counts import FAMILIES, marginal_logp
 from bayes_msc.model import Model
+from bayes_msc.parameters import derived, sources
+from bayes_msc.predictor import RowParameters, predict
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
@@ -25,10 +27,13 @@ _DISTRIBUTIONS: Mapping[str, Callable[[str, Any], Any]] = {
     "exponential": lambda name, p: pm.Exponential(name, lam=p[0]),
     "gamma": lambda name, p: pm.Gamma(name, alpha=p[0], beta=p[1]),
     "lognormal": lambda name, p: pm.LogNormal(name, p[0], p[1]),
+    "beta": lambda name, p: pm.Beta(name, alpha=p[0], beta=p[1]),
+    # a number, not a variable: the posterior gets it after sampling
+    "fixed": lambda name, p: p[0],
 }
 
 
-def build(model: Model, trial: Trial, n_nodes: int = NODES) -> pm.Model:
+def build(model: Model, trial: Trial) -> pm.Model:
     """Build the PyMC model of a trial.
 
     Every number (counts, exposures, design, hyperparameters) is ``pm.Data``: another trial or
@@ -38,35 +43,37 @@ def build(model: Model, trial: Trial, n_nodes: int = NODES) -> pm.Model:
     ----------
     model : Model
     trial : Trial
-    n_nodes : int
-        Quadrature nodes a patient, where the patient effect is integrated out.
 
     Returns
     -------
     pymc.Model
         Free variables are named as on the card; the observed variable ``count`` has one log
-        likelihood a patient.
+        likelihood a patient. A parameter that is fixed is no variable.
 
     Raises
     ------
     ModelError
         If the model does not fit the trial.
+
+    Notes
+    -----
+    With serial dependence, the counts that the graph itself simulates follow the observed scans
+    before them; ``bayes_msc.predictive.simulate_counts`` simulates whole trials in sequence.
     """
     rows = arrange(trial, model)
     coords = {
         "patient": list(rows.patients),
         "row": np.arange(rows.count.shape[1]),
-        "column": ["seen", "log_exposure", *rows.coefficients],
+        "column": list(rows.names),
     }
     numbers = data_of(model, trial)
     with pm.Model(coords=coords) as graph:
         observed = pm.Data("observed", numbers["observed"], dims=("patient", "row"))
         table = pm.Data("rows", numbers["rows"], dims=("patient", "row", "column"))
         parameters = _parameters(model, trial, pm.Data("prior_numbers", numbers["prior_numbers"]))
-        eta = table[:, :, 1] + parameters["log_rate"]
-        for k, name in enumerate(rows.coefficients):
-            eta = eta + parameters[name] * table[:, :, 2 + k]
-        _likelihood(model, observed, table[:, :, 0], eta, parameters, n_nodes)
+        effect = _sampled_effects(model, parameters)
+        columns = {name: table[:, :, k] for k, name in enumerate(rows.names)}
+        _likelihood(model, observed, columns["seen"], predict(columns, parameters), effect)
     return graph
 
 
@@ -79,85 +86,94 @@ def data_of(model: Model, trial: Trial) -> dict[str, NDArray[np.float64]]:
     Returns
     -------
     dict of str to ndarray of float
-        ``observed``, shape (patients, rows): counts; ``rows``, shape (patients, rows, 2 + terms):
-        whether seen, log exposure, design; ``prior_numbers``: hyperparameters, one after another.
+        ``observed``, shape (patients, rows): counts; ``rows``, shape (patients, rows, columns):
+        the columns that ``Rows.names`` lists; ``prior_numbers``: hyperparameters, one after
+        another.
     """
     rows = arrange(trial, model)
     numbers = [np.ravel(prior.parameters) for prior in model.priors_for(trial).values()]
     return {
         "observed": rows.count,
-        "rows": np.concatenate([np.stack([rows.seen, rows.log_exposure], -1), rows.design], -1),
+        "rows": rows.table,
         "prior_numbers": np.concatenate(numbers).astype(float),
     }
 
 
 def _parameters(model: Model, trial: Trial, numbers: Any) -> dict[str, Any]:
-    parameters, start = {}, 0
-    for name, prior in model.priors_for(trial).items():
+    parameters: dict[str, Any] = {}
+    start, priors = 0, model.priors_for(trial)
+    for name, prior in priors.items():
         shape = np.shape(prior.parameters)
         stop = start + int(np.prod(shape))
         make = _DISTRIBUTIONS[prior.distribution]
         parameters[name] = make(name, numbers[start:stop].reshape(shape))
         start = stop
-    if "sqrt_overdispersion" in parameters:
-        parameters["overdispersion"] = pm.Deterministic(
-            "overdispersion", parameters["sqrt_overdispersion"] ** 2
-        )
+    for name, value in derived(parameters).items():
+        free = any(not priors[source].is_fixed for source in sources(name))
+        parameters[name] = pm.Deterministic(name, value) if free else value
     return parameters
 
 
-def _likelihood(
-    model: Model,
-    observed: Any,
-    seen: Any,
-    eta: Any,
-    parameters: Mapping[str, Any],
-    n_nodes: int,
-) -> None:
-    overdispersion = parameters.get("overdispersion", pt.constant(0.0))
+def _sampled_effects(model: Model, parameters: dict[str, Any]) -> Any:
+    """Patient effects that are sampled (None where they are integrated out).
+
+    A treatment effect of each patient's own is put among the parameters.
+    """
     if model.patient_effect == "integrated":
-        logp, random = _integrated(model.family, n_nodes)
-        arguments = (eta, seen, parameters["patient_sd"], overdispersion)
-    else:
-        z = pm.Normal("z", 0.0, 1.0, dims="patient")
-        effect = pm.Deterministic("patient_effect", parameters["patient_sd"] * z, dims="patient")
-        logp, random = _sampled(model.family)
-        arguments = (eta + effect[:, None], seen, pt.constant(0.0), overdispersion)
+        return None
+    z = pm.Normal("z", 0.0, 1.0, dims="patient")
+    pm.Deterministic("patient_effect", parameters["patient_sd"] * z, dims="patient")
+    if "treatment_sd" in parameters:
+        own = pm.Normal("treatment_z", 0.0, 1.0, dims="patient")
+        ratio = parameters["log_rate_ratio"] + parameters["treatment_sd"] * own
+        pm.Deterministic("patient_log_rate_ratio", ratio, dims="patient")
+        parameters["patient_log_rate_ratio"] = ratio[:, None]
+    return z[:, None]
+
+
+def _likelihood(model: Model, observed: Any, seen: Any, at: RowParameters, z: Any) -> None:
+    whole = pt.zeros_like(seen)
+    eta, loading = at.eta + whole, at.loading + whole
+    if z is not None:
+        eta, loading = eta + loading * z, whole
     pm.CustomDist(
         "count",
-        *arguments,
-        logp=logp,
-        random=random,
-        signature="(j),(j),(),()->(j)",
+        eta,
+        loading,
+        seen,
+        at.overdispersion + whole,
+        at.zero_part + whole,
+        logp=_logp(model.family),
+        random=_random(model.family),
+        signature="(j),(j),(j),(j),(j)->(j)",
         dtype="float64",
         observed=observed,
         dims=("patient", "row"),
     )
 
 
-def _integrated(family: str, n_nodes: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def logp(count: Any, eta: Any, seen: Any, patient_sd: Any, overdispersion: Any) -> Any:
-        return marginal_logp(family, count, eta, seen, patient_sd, overdispersion, n_nodes)
+def _logp(family: str) -> Callable[..., Any]:
+    def logp(count: Any, *matrices: Any) -> Any:
+        return marginal_logp(family, count, *matrices)
 
-    return logp, _random(family)
-
-
-def _sampled(family: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def logp(count: Any, eta: Any, seen: Any, patient_sd: Any, overdispersion: Any) -> Any:
-        return conditional_logp(family, count, eta, seen, overdispersion)
-
-    return logp, _random(family)
+    return logp
 
 
 def _random(family: str) -> Callable[..., Any]:
     row = FAMILIES[family]
 
     def random(
-        eta: Any, seen: Any, patient_sd: Any, overdispersion: Any, rng: Any = None, size: Any = None
+        eta: Any,
+        loading: Any,
+        seen: Any,
+        overdispersion: Any,
+        zero_part: Any,
+        rng: Any = None,
+        size: Any = None,
     ) -> Any:
-        patients = size or eta.shape[:-1]
-        effect = np.broadcast_to(patient_sd, patients) * rng.normal(size=patients)
-        k = np.broadcast_to(overdispersion, patients)
-        return row.random(rng, np.exp(eta + effect[..., None]), k[..., None]) * seen.astype(float)
+        shape = (*(size or eta.shape[:-1]), eta.shape[-1])
+        z = rng.normal(size=shape[:-1])[..., None]
+        mean = np.exp(np.broadcast_to(eta + loading * z, shape))
+        return row.random(rng, mean, overdispersion, zero_part) * seen.astype(float)
 
     return random

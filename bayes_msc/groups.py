@@ -11,18 +11,23 @@ from numpy.typing import NDArray
 
 from bayes_msc.effects import recover
 from bayes_msc.model import Model
-from bayes_msc.predictive import (
-    linear_predictor,
-    log_prior,
-    overdispersion_of,
-    prior_draws,
-    simulate_counts,
-)
+from bayes_msc.parameters import derived_alone
+from bayes_msc.predictive import log_prior, prior_draws, simulate_counts
+from bayes_msc.predictor import Draws, row_parameters
 from bayes_msc.rows import Rows
 from bayes_msc.trial import Trial
 
 #: What is kept of the sampler's own records, by chain and draw.
 SAMPLE_STATS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "mean_tree_accept")
+#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
+SAMPLED = ("z", "treatment_z")
+TREATMENT_NODES = 21
+#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
+SAMPLED = ("z", "treatment_z")
+TREATMENT_NODES = 21
+#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
+SAMPLED = ("z", "treatment_z")
+TREATMENT_NODES = 21
 
 
 def assemble(
@@ -48,24 +53,19 @@ def assemble(
         The groups that ``bayes_msc.fit`` describes.
     """
     streams = np.random.default_rng(seed).spawn(3)
-    posterior = raw["posterior"].to_dataset().drop_vars("z", errors="ignore")
+    posterior = raw["posterior"].to_dataset().drop_vars(SAMPLED, errors="ignore")
+    posterior = _with_fixed(posterior, model, trial)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"])
     draws = {
-        str(name): np.asarray(array).reshape(-1)
+        str(name): np.asarray(array).reshape(-1, *array.shape[2:])
         for name, array in posterior.data_vars.items()
-        if array.dims == ("chain", "draw")
     }
-    effect, log_likelihood = recover(
-        model.family,
-        rows,
-        linear_predictor(rows, draws),
-        draws["patient_sd"],
-        overdispersion_of(draws),
-        streams[0],
-    )
-    simulated = simulate_counts(model.family, rows, draws, streams[1])
+    z, log_likelihood = _effects(model, rows, draws, streams[0])
+    simulated = simulate_counts(model, rows, draws, streams[1])
     if "patient_effect" not in posterior:
+        effect = draws["patient_sd"][:, None] * z
         posterior["patient_effect"] = _by("patient", effect.reshape(*shape, -1))
+        posterior["patient_effect"].attrs.update(posterior["patient_sd"].attrs)
     posterior = posterior.assign_coords(patient=list(rows.patients))
     patient = {"patient": list(rows.patients)}
     observations = {"observation": np.arange(len(rows.patient_index))}
@@ -91,6 +91,44 @@ def assemble(
     return xr.DataTree.from_dict(groups)
 
 
+def _with_fixed(posterior: xr.Dataset, model: Model, trial: Trial) -> xr.Dataset:
+    """Add the parameters that are set, and what follows from them alone, marked as ``fixed``.
+
+    A number that never moves has no R-hat: the mark tells the checks to pass it over.
+    """
+    priors = model.priors_for(trial)
+    constant = {n: np.asarray(p["value"]) for n, p in priors.items() if p.is_fixed}
+    constant |= derived_alone(constant)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"])
+    fixed = {
+        name: xr.Variable(("chain", "draw"), np.full(shape, float(value)), {"fixed": 1})
+        for name, value in constant.items()
+    }
+    return posterior.assign(fixed)
+
+
+def _effects(
+    model: Model, rows: Rows, draws: Draws, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standardised patient effects and each patient's log likelihood, shape (draws, patients).
+
+    Where patients differ in their treatment effects too, these are integrated out of the log
+    likelihood on Gauss-Hermite nodes: it speaks of a patient of whom only the counts are known.
+    """
+    at = row_parameters(model, rows, draws)
+    z, log_likelihood = recover(model.family, rows, *vars(at).values(), rng)
+    if "treatment_sd" not in draws:
+        return z, log_likelihood
+    nodes, weights = np.polynomial.hermite_e.hermegauss(TREATMENT_NODES)
+    terms = []
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        ratio = (draws["log_rate_ratio"] + draws["treatment_sd"] * node)[:, None]
+        own = {**draws, "patient_log_rate_ratio": np.repeat(ratio, rows.n_patients, axis=1)}
+        at = row_parameters(model, rows, own)
+        terms.append(np.log(weight) + recover(model.family, rows, *vars(at).values(), rng)[1])
+    return z, np.asarray(np.logaddexp.reduce(terms, axis=0))
+
+
 def _by(dim: str, values: NDArray[Any]) -> tuple[tuple[str, str, str], NDArray[Any]]:
     return ("chain", "draw", dim), values
 
@@ -111,7 +149,7 @@ def _prior_groups(
     draws: int = 1000,
 ) -> dict[str, xr.Dataset]:
     prior = prior_draws(model, trial, draws, rng)
-    counts = simulate_counts(model.family, rows, prior, rng)
+    counts = simulate_counts(model, rows, prior, rng)
     variables = {name: (("chain", "draw"), values[None]) for name, values in prior.items()}
     return {
         "prior": _sampled_set(variables, (1, draws), {}),
@@ -131,4 +169,9 @@ def _constant_data(trial: Trial, rows: Rows, observations: Mapping[str, Any]) ->
     for name in ("period", "scan", "month", "baseline"):
         if name in seen:
             columns[name] = seen[name].to_numpy(float)
-    return xr.Dataset({n: ("observation", v) for n, v in columns.items()}, observations)
+    data = xr.Dataset({n: ("observation", v) for n, v in columns.items()}, observations)
+    if rows.scales:
+        centre, scale = zip(*rows.scales.values(), strict=True)
+        data = data.assign_coords(coefficient=list(rows.scales))
+        data = data.assign(centre=("coefficient", list(centre)), scale=("coefficient", list(scale)))
+    return data

@@ -1,47 +1,29 @@
-"""Model cards: family, terms and priors with their reasons, loaded from TOML and checked."""
+"""Models: family, terms and priors with their reasons, as a card says them."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bayes_msc.errors import ModelError, PriorError, one_of
+from bayes_msc.card import card_text, cards_folder, fields_of, read_text
+from bayes_msc.covariates import coefficient
+from bayes_msc.errors import ModelError, one_of
+from bayes_msc.model_checks import (
+    check_choices,
+    check_covariates,
+    check_priors,
+    check_roles,
+    check_terms,
+)
+from bayes_msc.parameters import DISPERSIONS, family_parameters, root_of
 from bayes_msc.prior import Prior, stance
 from bayes_msc.terms import TERMS
 from bayes_msc.trial import Trial
-
-#: Parameters that a family has beside its mean, in the order in which they are reported.
-FAMILY_PARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "poisson": (),
-    "negative-binomial": ("sqrt_overdispersion",),
-}
-_POSITIVE = ("patient_sd", "sqrt_overdispersion")
-
-
-class _Card(BaseModel):
-    """The shape of a card; what the words mean is checked by ``Model``."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    title: str
-    summary: str
-    family: str
-    design: Literal["any", "parallel", "crossover"]
-    terms: list[str]
-    optional_terms: list[str] = Field(default_factory=list)
-    patient_effect: Literal["integrated", "sampled"] = "integrated"
-    log_rate_centre: Literal["pooled-rate", "none"] = "pooled-rate"
-    priors: dict[str, dict[str, Any]]
-    references: list[str] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -55,11 +37,11 @@ class Model:
     title, summary : str
         One line and one paragraph for the reader.
     family : str
-        ``"poisson"`` or ``"negative-binomial"``.
+        A key of ``bayes_msc.parameters.FAMILY_PARAMETERS``, such as ``"negative-binomial"``.
     design : str
         The design it is made for: ``"any"``, ``"parallel"`` or ``"crossover"``.
     terms, optional_terms : tuple of str
-        Terms of the linear predictor; the optional ones are used where the trial has the data.
+        Terms of the model; the optional ones are used where the trial has the data.
     patient_effect : str
         ``"integrated"`` (out of the likelihood, by quadrature) or ``"sampled"``.
     log_rate_centre : str
@@ -68,6 +50,11 @@ class Model:
         treatment; ``"none"``: the prior is taken as it stands.
     priors : mapping of str to Prior
     references : tuple of str
+    covariates : tuple of str
+        Columns of the trial that enter the log rate, standardised; the coefficient of ``age`` is
+        ``covariate_age``.
+    dispersion : str
+        ``"common"``, or ``"per-arm"`` for an overdispersion of either arm.
     """
 
     name: str
@@ -81,47 +68,30 @@ class Model:
     log_rate_centre: str
     priors: Mapping[str, Prior]
     references: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    dispersion: str = "common"
 
     def __post_init__(self) -> None:
-        one_of(self.family, FAMILY_PARAMETERS, "family", ModelError)
-        one_of(self.patient_effect, ("integrated", "sampled"), "patient effect", ModelError)
-        for term in (*self.terms, *self.optional_terms):
-            one_of(term, TERMS, "term", ModelError)
-        if "treatment" not in self.terms:
-            raise ModelError(
-                "a model needs the term 'treatment': without it there is no rate ratio"
-            )
+        check_choices(self.family, self.patient_effect, self.dispersion)
+        check_terms(self.name, self.terms, self.optional_terms, self.patient_effect)
+        check_covariates(self.covariates)
         needed = self._parameters((*self.terms, *self.optional_terms))
-        for parameter in self.priors:
-            one_of(parameter, needed, f"parameter with a prior in {self.name}", ModelError)
-        missing = [parameter for parameter in needed if parameter not in self.priors]
-        if missing:
-            raise ModelError(f"{self.name} has no prior for {', '.join(missing)}")
-        for parameter, prior in self.priors.items():
-            self._check_support(parameter, prior)
+        check_priors(self.name, self.priors, needed)
+        check_roles(self.priors, self.log_rate_centre, self.patient_effect)
 
     def _parameters(self, terms: tuple[str, ...]) -> tuple[str, ...]:
-        coefficients = tuple(TERMS[term].coefficient for term in TERMS if term in terms)
-        return ("log_rate", *coefficients, *FAMILY_PARAMETERS[self.family], "patient_sd")
-
-    def _check_support(self, parameter: str, prior: Prior) -> None:
-        support = "positive" if parameter in _POSITIVE else "real"
-        if prior.support != support:
-            raise ModelError(
-                f"the prior of {parameter} is {prior}, which lives on {prior.support} numbers: "
-                f"{parameter} needs one on {support} numbers"
-            )
-        centred = parameter == "log_rate" and self.log_rate_centre == "pooled-rate"
-        if centred and "loc" not in prior.names:
-            raise ModelError(
-                f"the prior of log_rate is {prior}: centring on the pooled rate needs a normal or "
-                'student_t; set log_rate_centre = "none" for any other'
-            )
+        return (
+            "log_rate",
+            *(TERMS[term].parameter for term in TERMS if term in terms),
+            *(coefficient(covariate) for covariate in self.covariates),
+            *family_parameters(self.family, self.dispersion),
+            "patient_sd",
+        )
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Names of the cards that come with the package."""
-        return tuple(sorted(path.stem for path in _cards_folder().glob("*.toml")))
+        return tuple(sorted(path.stem for path in cards_folder().glob("*.toml")))
 
     @classmethod
     def load(cls, source: str | Path) -> Model:
@@ -139,9 +109,9 @@ class Model:
         """
         path = Path(source)
         if path.suffix == ".toml":
-            return cls.from_toml(_read(path), name=path.stem)
+            return cls.from_toml(read_text(path), name=path.stem)
         one_of(source, cls.names(), "model card", ModelError)
-        path = _cards_folder() / f"{source}.toml"
+        path = cards_folder() / f"{source}.toml"
         return cls.from_toml(path.read_text(encoding="utf-8"), name=str(source))
 
     @classmethod
@@ -153,42 +123,12 @@ class Model:
         ModelError
             Naming the key at fault and what is allowed.
         """
-        try:
-            card = _Card.model_validate(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise ModelError(f"{name} is not valid TOML: {error}") from None
-        except ValidationError as error:
-            raise ModelError(_explain(name, error)) from None
-        priors = {key: _read_prior(name, key, table) for key, table in card.priors.items()}
-        return cls(
-            name=name,
-            title=card.title,
-            summary=card.summary.strip(),
-            family=card.family,
-            design=card.design,
-            terms=tuple(card.terms),
-            optional_terms=tuple(card.optional_terms),
-            patient_effect=card.patient_effect,
-            log_rate_centre=card.log_rate_centre,
-            priors=priors,
-            references=tuple(card.references),
-        )
+        return cls(name=name, **fields_of(text, name))
 
     def to_toml(self) -> str:
         """Return the card as TOML, in a fixed order, so that equal models have equal texts."""
-        table: dict[str, Any] = {
-            "title": self.title,
-            "summary": self.summary,
-            "family": self.family,
-            "design": self.design,
-            "terms": list(self.terms),
-            "optional_terms": list(self.optional_terms),
-            "patient_effect": self.patient_effect,
-            "log_rate_centre": self.log_rate_centre,
-            "references": list(self.references),
-            "priors": {name: self.priors[name].to_table() for name in sorted(self.priors)},
-        }
-        return tomli_w.dumps(table)
+        shown = {item.name: getattr(self, item.name) for item in fields(self)}
+        return card_text(shown, {coefficient(name): name for name in self.covariates})
 
     @property
     def sha256(self) -> str:
@@ -219,7 +159,8 @@ class Model:
                 )
             prior = stance(prior)
         centre = "none" if parameter == "log_rate" else self.log_rate_centre
-        return replace(self, priors={**self.priors, parameter: prior}, log_rate_centre=centre)
+        priors = {**self.priors, parameter: reasoned(prior)}
+        return replace(self, priors=priors, log_rate_centre=centre)
 
     def without_term(self, term: str) -> Model:
         """Return the model without one term (and without its prior).
@@ -230,7 +171,7 @@ class Model:
             If the model has no such term, or it is the treatment.
         """
         one_of(term, (*self.terms, *self.optional_terms), f"term of {self.name}", ModelError)
-        gone = TERMS[term].coefficient
+        gone = TERMS[term].parameter
         return replace(
             self,
             terms=tuple(t for t in self.terms if t != term),
@@ -241,6 +182,152 @@ class Model:
     def with_patient_effect(self, patient_effect: str) -> Model:
         """Return the model with the patient effect ``"integrated"`` or ``"sampled"``."""
         return replace(self, patient_effect=patient_effect)
+
+    def with_term(self, term: str, prior: Prior) -> Model:
+        """Return the model with one more term, in place of another form of the same kind.
+
+        Parameters
+        ----------
+        term : str
+            For example ``"baseline-joint"``, ``"serial"`` or ``"period"``.
+        prior : Prior
+            Of the term's parameter.
+
+        Raises
+        ------
+        ModelError
+            If there is no such term, or the prior lives on other numbers.
+        """
+        one_of(term, TERMS, "term", ModelError)
+        kind, parameter = TERMS[term].kind, TERMS[term].parameter
+        rivals = [t for t in (*self.terms, *self.optional_terms) if kind and TERMS[t].kind == kind]
+        gone = {TERMS[t].parameter for t in rivals}
+        others = {name: p for name, p in self.priors.items() if name not in gone}
+        return replace(
+            self,
+            terms=(*(t for t in self.terms if t not in (*rivals, term)), term),
+            optional_terms=tuple(t for t in self.optional_terms if t not in (*rivals, term)),
+            priors={**others, parameter: reasoned(prior)},
+        )
+
+    def with_carryover(self, width: float, *, two_sided: bool = False) -> Model:
+        """Return the model with carryover from the active treatment into the next period.
+
+        The analyst says how much carryover the wash-out leaves room for. The trial itself hardly
+        can: in an AB/BA crossover it is only the difference between the sequences, between
+        different patients, that speaks of carryover. For the same reason there is no preliminary
+        test here: choosing between the crossover and the first period by a test of carryover
+        (Grizzle 1965, Biometrics 21:467) rejects a true null hypothesis far more often than its
+        level says, because the test and the first period's estimate are correlated (Freeman 1989,
+        Statistics in Medicine 8:1421). Show the answer at several widths instead.
+
+        Parameters
+        ----------
+        width : float
+            Standard deviation of the prior; 0 for no carryover. One-sided: of
+            ``carryover_fraction``, half-normal: the share of the treatment's own log rate ratio
+            that lasts into period 2 on control. 0.1 is tight (hardly more than a fifth lasts),
+            0.5 wide (all of it may last). Two-sided: of ``carryover_effect``, normal around 0,
+            whatever the direction of the treatment's effect.
+        two_sided : bool
+            Whether carryover may also act against the treatment's direction.
+
+        Raises
+        ------
+        ModelError
+            If the width is negative.
+        """
+        if not (width >= 0 and math.isfinite(width)):
+            raise ModelError(f"the width {width:g} of the carryover is impossible: 0 or more")
+        if width == 0:
+            rivals = [t for t in (*self.terms, *self.optional_terms) if "carryover" in t]
+            return self.without_term(rivals[0]) if rivals else self
+        if two_sided:
+            why = f"the analyst's statement: carryover of either direction, SD {width:g} in logs"
+            return self.with_term("carryover-two-sided", Prior.normal(0.0, width, why))
+        why = f"the analyst's statement: of the effect hardly more than a share of {2 * width:g} lasts"
+        return self.with_term("carryover", Prior.half_normal(width, why))
+
+    def with_covariate(self, covariate: str, prior: Prior) -> Model:
+        """Return the model with a covariate of the trial in the log rate, standardised.
+
+        Parameters
+        ----------
+        covariate : str
+            One of the trial's covariates, in numbers.
+        prior : Prior
+            Of ``covariate_<name>``: the change of the log rate with one standard deviation.
+        """
+        names = (*(c for c in self.covariates if c != covariate), covariate)
+        priors = {**self.priors, coefficient(covariate): reasoned(prior)}
+        return replace(self, covariates=names, priors=priors)
+
+    def without_covariate(self, covariate: str) -> Model:
+        """Return the model without one covariate.
+
+        Raises
+        ------
+        ModelError
+            If the model has no such covariate.
+        """
+        one_of(covariate, self.covariates, f"covariate of {self.name}", ModelError)
+        gone = coefficient(covariate)
+        return replace(
+            self,
+            covariates=tuple(c for c in self.covariates if c != covariate),
+            priors={name: prior for name, prior in self.priors.items() if name != gone},
+        )
+
+    def with_fixed(self, parameter: str, value: float, why: str = "set, not estimated") -> Model:
+        """Return the model with one parameter set to a value.
+
+        Parameters
+        ----------
+        parameter : str
+            A free parameter, or ``"overdispersion"`` (also ``"zero_overdispersion"`` and the
+            overdispersion of an arm), whose square root is then set. ``overdispersion = 1`` is what
+            several clinical packages take without saying so.
+        value : float
+        why : str
+
+        Raises
+        ------
+        ModelError
+            If the model has no such parameter or it cannot have this value.
+        """
+        root = root_of(parameter)
+        if root in self.priors and value >= 0:
+            return self.with_prior(root, Prior.fixed(math.sqrt(value), why))
+        return self.with_prior(parameter, Prior.fixed(value, why))
+
+    def with_dispersion(self, dispersion: str) -> Model:
+        """Return the model with a ``"common"`` overdispersion, or one for each arm (``"per-arm"``).
+
+        Either arm starts from the prior of the other form.
+
+        Raises
+        ------
+        ModelError
+            If the family has no overdispersion.
+        """
+        one_of(dispersion, DISPERSIONS, "dispersion", ModelError)
+        old = family_parameters(self.family, self.dispersion)
+        new = family_parameters(self.family, dispersion)
+        priors = {name: prior for name, prior in self.priors.items() if name not in old}
+        for name in new:
+            like = [o for o in old if o.startswith(name) or name.startswith(o)]
+            priors[name] = self.priors[like[0]]
+        return replace(self, dispersion=dispersion, priors=priors)
+
+    def with_varying_treatment(self, prior: Prior) -> Model:
+        """Return the model with a treatment effect of each patient's own (patient effect sampled).
+
+        Parameters
+        ----------
+        prior : Prior
+            Of ``treatment_sd``, the standard deviation between patients of the log rate ratio.
+        """
+        return self.with_patient_effect("sampled").with_term("treatment-varies", prior)
 
     def terms_for(self, trial: Trial) -> tuple[str, ...]:
         """Terms that this trial gets: the required ones, and the optional ones it has data for.
@@ -283,6 +370,11 @@ class Model:
         return f"{self.name}: {self.title}"
 
 
+def reasoned(prior: Prior) -> Prior:
+    """Return a prior with a reason: a card holds none without."""
+    return prior if prior.why else prior.because("given by the analyst")
+
+
 def log_pooled_rate(trial: Trial) -> float:
     """Log of (all events + 0.5) over all exposure seen, both arms together."""
     seen = trial.seen
@@ -294,45 +386,3 @@ def _shifted(prior: Prior, centre: float) -> Prior:
     numbers["loc"] = float(np.asarray(numbers["loc"])) + centre
     why = f"{prior.why}; centred on the log of the pooled rate, {centre:.2f}"
     return Prior(prior.distribution, tuple(numbers.values()), why)
-
-
-def _cards_folder() -> Path:
-    """Folder of the cards: inside an installed package, beside the package in a checkout."""
-    package = Path(__file__).parent
-    inside = package / "models"
-    return inside if inside.is_dir() else package.parent / "models"
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ModelError(f"there is no model card at {path}") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
-        raise ModelError(f"the model card {path} cannot be read as text: {error}") from None
-
-
-def _read_prior(card: str, parameter: str, table: Mapping[str, Any]) -> Prior:
-    try:
-        prior = Prior.from_table(table)
-    except PriorError as error:
-        raise ModelError(f"{card}, priors.{parameter}: {error}") from None
-    if not prior.why:
-        raise ModelError(f"{card}, priors.{parameter}: give the reason for its numbers as 'why'")
-    return prior
-
-
-def _explain(name: str, error: ValidationError) -> str:
-    """Turn pydantic's report into lines that name the key, what came and what is allowed."""
-    lines = [f"{name} is not a model card:"]
-    for fault in error.errors():
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            lines.append(
-                f"  unknown key {key!r}: the known ones are {', '.join(_Card.model_fields)}"
-            )
-        elif fault["type"] == "missing":
-            lines.append(f"  the key {key!r} is missing")
-        else:
-            lines.append(f"  {key} is {fault['input']!r}: {fault['msg'].lower()}")
-    return "\n".join(lines)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from bayes_msc.counts import FAMILIES
 from bayes_msc.model import Model
-from bayes_msc.rows import Rows, arrange
+from bayes_msc.parameters import derived
+from bayes_msc.predictor import Draws, row_parameters
+from bayes_msc.rows import LOG_FLOOR, Rows, arrange
 from bayes_msc.trial import Trial
-
-Draws = Mapping[str, NDArray[np.float64]]
 
 
 def prior_draws(
@@ -25,15 +26,13 @@ def prior_draws(
     Returns
     -------
     dict of str to ndarray of float, shape (draws,)
-        Free parameters, and ``overdispersion`` where the family has one.
+        Free and fixed parameters, and what follows from them, such as ``overdispersion``.
     """
     values = {
         name: np.asarray(prior.frozen().rvs(size=draws, random_state=rng), dtype=float)
         for name, prior in model.priors_for(trial).items()
     }
-    if "sqrt_overdispersion" in values:
-        values["overdispersion"] = values["sqrt_overdispersion"] ** 2
-    return values
+    return {**values, **derived(values)}
 
 
 def log_prior(model: Model, trial: Trial, draws: Draws) -> dict[str, NDArray[np.float64]]:
@@ -41,22 +40,64 @@ def log_prior(model: Model, trial: Trial, draws: Draws) -> dict[str, NDArray[np.
     return {
         name: np.log(np.maximum(prior.pdf(draws[name]), 1e-300))
         for name, prior in model.priors_for(trial).items()
+        if not prior.is_fixed
     }
 
 
-def linear_predictor(rows: Rows, draws: Draws) -> NDArray[np.float64]:
-    """Log means without the patient effect, shape (draws, patients, rows)."""
-    coefficients = np.stack([draws[name] for name in rows.coefficients], axis=-1)
-    return rows.linear_predictor(draws["log_rate"], coefficients)
+def new_effects(draws: Draws, patients: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Draws with the treatment effects of new patients, where patients differ in them."""
+    if "treatment_sd" not in draws:
+        return dict(draws)
+    own = rng.normal(size=(len(draws["log_rate"]), patients))
+    ratio = draws["log_rate_ratio"][:, None] + draws["treatment_sd"][:, None] * own
+    return {**draws, "patient_log_rate_ratio": ratio}
 
 
-def overdispersion_of(draws: Draws) -> NDArray[np.float64]:
-    """Overdispersion at each draw: 0 where the family has none."""
-    return draws.get("overdispersion", np.zeros_like(draws["log_rate"]))
+def simulate_rows(
+    model: Model,
+    rows: Rows,
+    draws: Draws,
+    z: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Simulate the counts of patients whose standardised effects are given.
+
+    With serial dependence row after row, each from the simulated count before it.
+
+    Parameters
+    ----------
+    model : Model
+    rows : Rows
+    draws : mapping of str to ndarray, shape (draws,) or (draws, patients)
+    z : ndarray of float, shape (draws, patients) or (draws, 1)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float, shape (draws, patients, rows)
+    """
+    draw = FAMILIES[model.family].random
+    if rows.follows is None:
+        at = row_parameters(model, rows, draws)
+        mean = np.exp(at.eta + at.loading * z[:, :, None])
+        return draw(rng, mean, at.overdispersion, at.zero_part).astype(float)
+    alone = replace(rows, follows=None)
+    at = row_parameters(model, alone, {n: v for n, v in draws.items() if n != "serial_dependence"})
+    counts = np.zeros(at.eta.shape)
+    for j in range(counts.shape[2]):
+        log_mean = at.eta[:, :, j] + at.loading[:, :, j] * z
+        if j > 0:
+            share = draws["serial_dependence"][:, None] * rows.follows[:, j]
+            before = np.log(np.maximum(counts[:, :, j - 1], LOG_FLOOR))
+            expected = at.eta[:, :, j - 1] + at.loading[:, :, j - 1] * z
+            log_mean = log_mean + share * (before - expected)
+        k, zero = at.overdispersion[:, :, j], at.zero_part[:, :, j]
+        counts[:, :, j] = draw(rng, np.exp(log_mean), k, zero)
+    return counts
 
 
 def simulate_counts(
-    family: str, rows: Rows, draws: Draws, rng: np.random.Generator
+    model: Model, rows: Rows, draws: Draws, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Simulate the trial anew: the same design, new patients, one trial for each draw.
 
@@ -64,10 +105,9 @@ def simulate_counts(
     -------
     ndarray of int, shape (draws, observations)
     """
-    eta = linear_predictor(rows, draws)
-    effect = draws["patient_sd"][:, None] * rng.normal(size=eta.shape[:2])
-    mean = rows.flat(np.exp(eta + effect[:, :, None]))
-    return FAMILIES[family].random(rng, mean, overdispersion_of(draws)[:, None])
+    z = rng.normal(size=(len(draws["log_rate"]), rows.n_patients))
+    counts = simulate_rows(model, rows, new_effects(draws, rows.n_patients, rng), z, rng)
+    return rows.flat(counts).astype(np.int64)
 
 
 def prior_predictive(
@@ -95,7 +135,7 @@ def prior_predictive(
     card = model if isinstance(model, Model) else Model.load(model)
     rows = arrange(trial, card)
     rng = np.random.default_rng(seed)
-    simulated = simulate_counts(card.family, rows, prior_draws(card, trial, draws, rng), rng)
+    simulated = simulate_counts(card, rows, prior_draws(card, trial, draws, rng), rng)
     treated = trial.seen["treatment"].to_numpy() == trial.active
     observed = rows.flat(rows.count)
     table = []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
@@ -13,138 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_msc.distributions import DISTRIBUTIONS, Number
 from bayes_msc.errors import PriorError, one_of
-
-Number = float | tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class _Distribution:
-    """One row of the table of known distributions."""
-
-    parameters: tuple[str, ...]
-    positive: tuple[str, ...]
-    support: str
-    words: str
-    frozen: Callable[..., Any]
-
-
-class _NormalMixture:
-    """The few methods of a frozen scipy distribution that a mixture of normals needs."""
-
-    def __init__(self, weights: Number, locs: Number, scales: Number) -> None:
-        self.weights, self.locs, self.scales = (
-            np.atleast_1d(np.asarray(v, dtype=float)) for v in (weights, locs, scales)
-        )
-
-    def _component(self) -> Any:
-        from scipy import stats
-
-        return stats.norm(self.locs, self.scales)
-
-    def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Density at x."""
-        return np.asarray(self._component().pdf(np.asarray(x)[..., None]) @ self.weights)
-
-    def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Probability below x."""
-        return np.asarray(self._component().cdf(np.asarray(x)[..., None]) @ self.weights)
-
-    def ppf(self, q: ArrayLike) -> NDArray[np.float64]:
-        """Quantile, by bracketing root search between the components' own quantiles."""
-        from scipy import optimize
-
-        def one(p: float) -> float:
-            ends = self._component().ppf(p)
-            low, high = float(np.min(ends)), float(np.max(ends))
-            if high - low < 1e-12 * max(1.0, abs(low)):
-                return low
-            return float(optimize.brentq(lambda x: float(self.cdf(x)) - p, low, high, xtol=1e-13))
-
-        return np.asarray(np.vectorize(one, otypes=[float])(np.asarray(q, dtype=float)))
-
-    def mean(self) -> float:
-        """Mean of the mixture."""
-        return float(self.weights @ self.locs)
-
-    def std(self) -> float:
-        """Standard deviation of the mixture."""
-        second = self.weights @ (self.scales**2 + self.locs**2)
-        return math.sqrt(float(second) - self.mean() ** 2)
-
-    def rvs(self, size: int, random_state: np.random.Generator) -> NDArray[np.float64]:
-        """Independent draws."""
-        pick = random_state.choice(len(self.weights), size=size, p=self.weights)
-        return np.asarray(random_state.normal(self.locs[pick], self.scales[pick]))
-
-
-def _scipy(name: str, arguments: Callable[..., dict[str, float]]) -> Callable[..., Any]:
-    def frozen(*numbers: float) -> Any:
-        from scipy import stats
-
-        return getattr(stats, name)(**arguments(*numbers))
-
-    return frozen
-
-
-DISTRIBUTIONS: Mapping[str, _Distribution] = {
-    "normal": _Distribution(
-        ("loc", "scale"),
-        ("scale",),
-        "real",
-        "Normal({loc:g}, {scale:g})",
-        _scipy("norm", lambda loc, scale: {"loc": loc, "scale": scale}),
-    ),
-    "student_t": _Distribution(
-        ("df", "loc", "scale"),
-        ("df", "scale"),
-        "real",
-        "Student-t({df:g}, {loc:g}, {scale:g})",
-        _scipy("t", lambda df, loc, scale: {"df": df, "loc": loc, "scale": scale}),
-    ),
-    "normal_mixture": _Distribution(
-        ("weights", "locs", "scales"),
-        ("weights", "scales"),
-        "real",
-        "mixture of normals (weights {weights}, means {locs}, SDs {scales})",
-        _NormalMixture,
-    ),
-    "half_normal": _Distribution(
-        ("scale",),
-        ("scale",),
-        "positive",
-        "HalfNormal({scale:g})",
-        _scipy("halfnorm", lambda scale: {"scale": scale}),
-    ),
-    "half_cauchy": _Distribution(
-        ("scale",),
-        ("scale",),
-        "positive",
-        "HalfCauchy({scale:g})",
-        _scipy("halfcauchy", lambda scale: {"scale": scale}),
-    ),
-    "exponential": _Distribution(
-        ("rate",),
-        ("rate",),
-        "positive",
-        "Exponential(rate {rate:g})",
-        _scipy("expon", lambda rate: {"scale": 1.0 / rate}),
-    ),
-    "gamma": _Distribution(
-        ("shape", "rate"),
-        ("shape", "rate"),
-        "positive",
-        "Gamma(shape {shape:g}, rate {rate:g})",
-        _scipy("gamma", lambda shape, rate: {"a": shape, "scale": 1.0 / rate}),
-    ),
-    "lognormal": _Distribution(
-        ("loc", "scale"),
-        ("scale",),
-        "positive",
-        "LogNormal({loc:g}, {scale:g})",
-        _scipy("lognorm", lambda loc, scale: {"s": scale, "scale": math.exp(loc)}),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -214,7 +83,7 @@ class Prior:
 
     @property
     def support(self) -> str:
-        """Either ``"real"`` or ``"positive"``."""
+        """Where it lives: ``"real"``, ``"positive"`` or ``"unit"`` (0 to 1); ``"any"`` if fixed."""
         return DISTRIBUTIONS[self.distribution].support
 
     @classmethod
@@ -258,6 +127,21 @@ class Prior:
     def lognormal(cls, loc: float, scale: float, why: str = "") -> Prior:
         """Log-normal whose logarithm has mean ``loc`` and standard deviation ``scale``."""
         return cls("lognormal", (loc, scale), why)
+
+    @classmethod
+    def beta(cls, alpha: float, beta: float, why: str = "") -> Prior:
+        """Beta on 0 to 1 with mean ``alpha`` / (``alpha`` + ``beta``)."""
+        return cls("beta", (alpha, beta), why)
+
+    @classmethod
+    def fixed(cls, value: float, why: str = "") -> Prior:
+        """All the mass on one ``value``: the parameter is set, not estimated."""
+        return cls("fixed", (value,), why)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the parameter is set rather than estimated."""
+        return self.distribution == "fixed"
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Prior:
