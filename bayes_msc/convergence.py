@@ -125,6 +125,8 @@ def _worst(values: xr.DataTree, fixed: set[str], largest: bool) -> tuple[float, 
             continue
         if name in fixed:
             continue
+        if name in fixed:
+            continue
         for index in np.ndindex(array.shape):
             item = array[index]
             labels = ", ".join(str(item.coords[dim].item()) for dim in array.dims)

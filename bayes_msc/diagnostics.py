@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +32,8 @@ def diagnose(fit: xr.DataTree) -> pd.DataFrame:
     -------
     DataFrame
         Columns ``check``, ``target``, ``value``, ``limit``, ``ok``, ``affects`` (``"posterior"``:
-        every number; ``"leave-one-out"``; ``"predictions"``) and ``hint`` (empty where ok).
+        every number; ``"leave-one-out"``; ``"predictions"``; ``"interpretation"``: what the
+        counts say little of) and ``hint`` (empty where ok).
 
     Notes
     -----
@@ -39,7 +41,12 @@ def diagnose(fit: xr.DataTree) -> pd.DataFrame:
     posterior predictive p is the share of simulated trials whose statistic exceeds the observed
     one, ties counted half; the simulated trials have new patients.
     """
-    rows = [*_monte_carlo(fit), *_leave_one_out_rows(fit), *_predictive(fit)]
+    rows = [
+        *_monte_carlo(fit),
+        *_leave_one_out_rows(fit),
+        *_predictive(fit),
+        *_identification(fit),
+    ]
     return pd.concat(
         [convergence(fit), pd.DataFrame(rows, columns=list(COLUMNS))], ignore_index=True
     )
@@ -135,3 +142,11 @@ def _predictive(fit: xr.DataTree) -> list[dict[str, Any]]:
             )
         )
     return rows
+
+
+def _identification(fit: xr.DataTree) -> list[dict[str, Any]]:
+    found = [text.split(": ", 1) for text in json.loads(fit.attrs.get("warnings", "[]"))]
+    return [
+        check_row("identification", name, np.nan, "", False, text, affects="interpretation")
+        for name, text in found
+    ]

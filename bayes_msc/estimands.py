@@ -12,10 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_msc.convergence import THRESHOLDS, convergence, mcse_of_probability
-from bayes_msc.counts import FAMILIES
 from bayes_msc.errors import ModelError
 from bayes_msc.fit import model_of, trial_of
-from bayes_msc.rows import arrange
+from bayes_msc.model import Model
+from bayes_msc.predictive import new_effects, simulate_rows
+from bayes_msc.predictor import draws_of
+from bayes_msc.rows import Rows, arrange
 from bayes_msc.trial import Trial
 
 MASS = 0.95
@@ -32,6 +34,8 @@ COLUMNS = (
     "verdict",
 )
 Draws = NDArray[np.float64]
+#: Coefficients that stand for where a row lies in the trial, not for what its patient is like.
+_OF_THE_ROW = ("log_rate_ratio", "period_effect", "carryover_effect", "baseline_level")
 
 
 def summarize(
@@ -81,10 +85,11 @@ def summarize(
     fewer, same = _new_patient(fit, trial, period, seed)
     who = f"{trial.active} against {trial.control}"
     rows = [
-        _measure("rate_ratio", f"rate ratio, {who}, for the same patient", ratio),
+        _measure("rate_ratio", _ratio_label(fit, who), ratio),
         _measure(
             "rate_ratio_marginal",
-            f"rate ratio, {who}, averaged over the patients (the same here, by construction)",
+            f"rate ratio, {who}, averaged over the patients"
+            f"{'' if _varies(fit) else ' (the same here, by construction)'}",
             active / control,
         ),
         _measure(
@@ -171,18 +176,35 @@ def _optional(fit: xr.DataTree, name: str) -> Draws:
     return np.zeros_like(_draws(fit, "log_rate_ratio"))
 
 
+def _varies(fit: xr.DataTree) -> bool:
+    return "treatment_sd" in fit["posterior"]
+
+
+def _ratio_label(fit: xr.DataTree, who: str) -> str:
+    patient = "the patient in the middle of all responses" if _varies(fit) else "the same patient"
+    return f"rate ratio, {who}, for {patient}"
+
+
 def _mean_rates(fit: xr.DataTree, trial: Trial) -> tuple[Draws, Draws]:
     """Mean rate over the trial's own patients on either treatment, averaged over the periods.
 
+    Nobody is taken to come from another treatment (no carryover), and the baseline and covariates
+    are the patients' own.
     These are the patients seen, with their own effects and baselines: an average over patients
     yet to come would hang on the tail of a normal distribution that nine patients cannot show.
     """
     rows = arrange(trial, model_of(fit))
+    own = np.zeros(rows.count.shape)
+    own[rows.patient_index, rows.row_index] = 1.0
     log_rate = _draws(fit, "log_rate")[..., None] + _draws(fit, "patient_effect")
-    if "baseline_slope" in rows.coefficients:
-        baseline = rows.design[:, 0, rows.coefficients.index("baseline_slope")]
-        log_rate = log_rate + _draws(fit, "baseline_slope")[..., None] * baseline
-    treated = log_rate + _draws(fit, "log_rate_ratio")[..., None]
+    for k, name in enumerate(rows.coefficients):
+        if name not in _OF_THE_ROW:
+            value = (rows.design[:, :, k] * own).sum(axis=1) / own.sum(axis=1)
+            log_rate = log_rate + _draws(fit, name)[..., None] * value
+    if "patient_log_rate_ratio" in fit["posterior"]:
+        treated = log_rate + _draws(fit, "patient_log_rate_ratio")
+    else:
+        treated = log_rate + _draws(fit, "log_rate_ratio")[..., None]
     over_periods = 0.5 * (1.0 + np.exp(_optional(fit, "period_effect")))
     control = np.exp(log_rate).mean(axis=-1) * over_periods
     active = np.exp(treated).mean(axis=-1) * over_periods
@@ -194,18 +216,47 @@ def _new_patient(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether a new patient would have fewer, or as many, events on treatment, draw by draw.
 
-    The patient has the average baseline; both counts are of the same period, drawn at random.
+    The patient has the average baseline and covariates and comes from no other treatment. The
+    same patient is simulated on either treatment with as many rows as a patient of the trial was
+    planned to have; both are of the same period, which is drawn at random.
     """
     rng = np.random.default_rng(seed)
-    log_rate = _draws(fit, "log_rate")
-    effect = _draws(fit, "patient_sd") * rng.normal(size=log_rate.shape)
-    period = _optional(fit, "period_effect") * rng.integers(0, 2, size=log_rate.shape)
-    mean = exposure * np.exp(log_rate + effect + period)
-    overdispersion = _optional(fit, "overdispersion")
-    draw = FAMILIES[model_of(fit).family].random
-    on_control = draw(rng, mean, overdispersion)
-    on_active = draw(rng, mean * np.exp(_draws(fit, "log_rate_ratio")), overdispersion)
-    return on_active < on_control, on_active == on_control
+    model = model_of(fit)
+    draws = new_effects(draws_of(fit), 1, rng)
+    rows = _planned_rows(arrange(trial, model).coefficients, trial, model, exposure)
+    z = rng.normal(size=(len(draws["log_rate"]), 1))
+    counts = simulate_rows(model, rows, draws, z, rng).sum(axis=2)
+    second = rng.random(len(counts)) < 0.5
+    control = np.where(second, counts[:, 1], counts[:, 0])
+    active = np.where(second, counts[:, 3], counts[:, 2])
+    shape = _draws(fit, "log_rate").shape
+    return (active < control).reshape(shape), (active == control).reshape(shape)
+
+
+def _planned_rows(
+    coefficients: tuple[str, ...], trial: Trial, model: Model, exposure: float
+) -> Rows:
+    """Rows of one patient over one period: control in period 1 and 2, active in period 1 and 2."""
+    by = ["patient", "period"] if trial.design == "crossover" else ["patient"]
+    n = max(1, round(float(trial.data.groupby(by).size().median())))
+    shape = (4, n)
+    design = np.zeros((*shape, len(coefficients)))
+    design[2:, :, coefficients.index("log_rate_ratio")] = 1.0
+    if "period_effect" in coefficients:
+        design[1::2, :, coefficients.index("period_effect")] = 1.0
+    patient, row = np.indices(shape)
+    serial = "serial" in model.terms_for(trial)
+    return Rows(
+        patients=("control 1", "control 2", "active 1", "active 2"),
+        coefficients=coefficients,
+        count=np.zeros(shape),
+        seen=np.ones(shape),
+        log_exposure=np.full(shape, np.log(exposure / n)),
+        design=design,
+        patient_index=patient.ravel(),
+        row_index=row.ravel(),
+        follows=(row > 0).astype(float) if serial else None,
+    )
 
 
 def check_ratios(thresholds: Sequence[float], rope: tuple[float, float] | None) -> None:

@@ -18,6 +18,7 @@ from bayes_msc.convergence import convergence, enough_draws
 from bayes_msc.errors import ModelError, OutputError
 from bayes_msc.files import replace_file
 from bayes_msc.groups import assemble
+from bayes_msc.identification import identification
 from bayes_msc.model import Model
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
@@ -196,7 +197,8 @@ def fit(
         Groups ``posterior``, ``sample_stats``, ``log_likelihood`` (one value a patient),
         ``log_prior``, ``prior``, ``prior_predictive``, ``posterior_predictive`` (a new trial of
         the same design, with new patients, at each draw), ``observed_data``, ``constant_data``.
-        The attributes carry the card, the data, the seed and the versions.
+        The attributes carry the card, the data, the seed and the versions, and as ``warnings``
+        the parameters that the prior alone or mainly informs.
 
     Raises
     ------
@@ -274,6 +276,7 @@ def _attributes(
         "engine": "nutpie NUTS",
         "settings": json.dumps(asdict(settings)),
         "refitted": failed,
+        "warnings": json.dumps(identification(trial, model), ensure_ascii=False),
         "versions": json.dumps({name: version(name) for name in PACKAGES}),
     }
 

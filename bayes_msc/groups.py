@@ -28,6 +28,9 @@ TREATMENT_NODES = 21
 #: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
 SAMPLED = ("z", "treatment_z")
 TREATMENT_NODES = 21
+#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
+SAMPLED = ("z", "treatment_z")
+TREATMENT_NODES = 21
 
 
 def assemble(

@@ -20,7 +20,7 @@ from bayes_msc.model_checks import (
     check_roles,
     check_terms,
 )
-from bayes_msc.parameters import DISPERSIONS, family_parameters, root_of
+from bayes_msc.parameters import family_parameters, root_of
 from bayes_msc.prior import Prior, stance
 from bayes_msc.terms import TERMS
 from bayes_msc.trial import Trial
@@ -245,7 +245,7 @@ class Model:
         if two_sided:
             why = f"the analyst's statement: carryover of either direction, SD {width:g} in logs"
             return self.with_term("carryover-two-sided", Prior.normal(0.0, width, why))
-        why = f"the analyst's statement: of the effect hardly more than a share of {2 * width:g} lasts"
+        why = f"the analyst's statement: hardly more than {2 * width:g} of the effect lasts"
         return self.with_term("carryover", Prior.half_normal(width, why))
 
     def with_covariate(self, covariate: str, prior: Prior) -> Model:
@@ -310,7 +310,7 @@ class Model:
         ModelError
             If the family has no overdispersion.
         """
-        one_of(dispersion, DISPERSIONS, "dispersion", ModelError)
+        check_choices(self.family, self.patient_effect, dispersion)
         old = family_parameters(self.family, self.dispersion)
         new = family_parameters(self.family, dispersion)
         priors = {name: prior for name, prior in self.priors.items() if name not in old}
@@ -328,6 +328,11 @@ class Model:
             Of ``treatment_sd``, the standard deviation between patients of the log rate ratio.
         """
         return self.with_patient_effect("sampled").with_term("treatment-varies", prior)
+
+    def for_design(self, design: str) -> Model:
+        """Return the model for ``"any"`` design, or for another one."""
+        one_of(design, ("any", "parallel", "crossover"), "design", ModelError)
+        return replace(self, design=design)
 
     def terms_for(self, trial: Trial) -> tuple[str, ...]:
         """Terms that this trial gets: the required ones, and the optional ones it has data for.

@@ -73,9 +73,7 @@ def predict(columns: Mapping[str, Any], parameters: Mapping[str, Any]) -> RowPar
         share = parameters["serial_dependence"] * columns["follows"]
         eta = eta + share * (columns["log_before"] - linear(columns, parameters, "_before"))
         loading = loading * (1.0 - share)
-    return RowParameters(
-        eta, loading, _overdispersion(columns, parameters), _zero_part(parameters)
-    )
+    return RowParameters(eta, loading, _overdispersion(columns, parameters), _zero_part(parameters))
 
 
 def linear(columns: Mapping[str, Any], parameters: Mapping[str, Any], suffix: str = "") -> Any:

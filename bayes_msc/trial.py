@@ -24,6 +24,7 @@ from bayes_msc.roles import (
     labels_found,
     read_cells,
 )
+from bayes_msc.summing import sum_rows
 
 #: What a reader must be told about counts that nobody measured.
 PROVENANCES: Mapping[str, str] = {
@@ -232,6 +233,31 @@ class Trial:
                 }
             )
         return pd.DataFrame(arms)
+
+    def by_period(self) -> Trial:
+        """Return the trial with one row a patient and period (parallel: a patient).
+
+        Counts and exposures of the seen scans are added up; nothing is carried forward. The effect
+        is the same; the overdispersion is that of whole periods, in which scans average out.
+        """
+        by = ["patient", "period"] if self.design == "crossover" else ["patient"]
+        return self._with_table(sum_rows(self._table, by), name=f"{self.name}, summed")
+
+    def first_period(self) -> Trial:
+        """Return period 1 of a crossover: a parallel trial of the first treatments.
+
+        Raises
+        ------
+        TrialError
+            If the trial is parallel, or nobody got one of the treatments in period 1.
+        """
+        if self.design != "crossover":
+            raise TrialError(f"{self.name} is a parallel trial: all of it is its first period")
+        first = self._table[self._table["period"] == 1].drop(columns=["period", "sequence"])
+        return self._with_table(first, name=f"{self.name}, period 1", design="parallel")
+
+    def _with_table(self, table: pd.DataFrame, **changes: str) -> Trial:
+        return Trial(table, **{**self.meta(), **changes})
 
     def to_csv_text(self) -> str:
         """Return the canonical table as CSV text, whole numbers without a decimal point."""

@@ -11,17 +11,22 @@ import pytest
 import tomli_w
 
 from bayes_msc.errors import ModelError
-from bayes_msc.model import FAMILY_PARAMETERS, Model, log_pooled_rate
+from bayes_msc.model import Model, log_pooled_rate
+from bayes_msc.parameters import (
+    FAMILY_PARAMETERS,
+    PARAMETERS,
+    family_parameters,
+    parameter,
+)
 from bayes_msc.prior import Prior, stance
 from bayes_msc.rows import arrange
 from bayes_msc.terms import TERMS
 from bayes_msc.trial import Trial
 
 CARDS = (
-    "count-negative-binomial",
-    "count-poisson",
-    "crossover-negative-binomial",
-    "crossover-poisson",
+    *(f"{kind}-{family}" for kind in ("count", "crossover") for family in FAMILY_PARAMETERS),
+    "crossover-negative-binomial-carryover",
+    "crossover-negative-binomial-serial",
 )
 
 
@@ -35,7 +40,7 @@ def read(card: dict[str, object]) -> Model:
 
 
 def test_the_cards_that_come_with_the_package() -> None:
-    assert Model.names() == CARDS
+    assert Model.names() == tuple(sorted(CARDS))
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -54,10 +59,24 @@ def test_default_priors_are_those_promised(name: str) -> None:
     plain = {parameter: str(prior) for parameter, prior in priors.items()}
     assert plain["log_rate_ratio"] == "Normal(0, 1)"
     assert plain["patient_sd"] == "HalfNormal(1)"
-    assert plain.get("sqrt_overdispersion", "HalfNormal(1)") == "HalfNormal(1)"
+    spread = "HalfNormal(0.7)" if "generalized" in name else "HalfNormal(1)"
+    assert plain.get("sqrt_overdispersion", spread) == spread
+    assert plain.get("zero_inflation", "Beta(1, 4)") == "Beta(1, 4)"
     assert plain.get("period_effect", "Normal(0, 0.5)") == "Normal(0, 0.5)"
-    assert ("sqrt_overdispersion" in plain) == ("negative-binomial" in name)
     assert ("period_effect" in plain) == ("crossover" in name)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_what_its_name_says(name: str) -> None:
+    model = Model.load(name)
+    kind, family = name.split("-", 1)
+    special = {"carryover", "serial"}
+    assert family.removesuffix("-carryover").removesuffix("-serial") == model.family
+    assert special & {*model.terms} == special & {family.rsplit("-", 1)[-1]}
+    assert model.design == {"count": "any", "crossover": "crossover"}[kind]
+    assert ("period" in model.terms) == (kind == "crossover")
+    assert set(FAMILY_PARAMETERS[model.family]) <= set(model.priors)
+    assert max(len(line) for line in model.summary.splitlines()) < 100
 
 
 @pytest.mark.parametrize("name", CARDS)
@@ -131,7 +150,7 @@ def test_pooled_rate_does_not_look_at_the_arms(parallel: Trial) -> None:
             lambda c: c.update(terms="treatment"),
             "terms is 'treatment': input should be a valid list",
         ),
-        (lambda c: c.update(terms=["treatment", "sex"]), "unknown term 'sex'.*period, baseline"),
+        (lambda c: c.update(terms=["treatment", "sex"]), "unknown term 'sex'.*treatment, period, carry"),
         (lambda c: c.update(terms=["period"]), "a model needs the term 'treatment'"),
         (lambda c: c.update(design="factorial"), "design is 'factorial': input should be 'any'"),
         (lambda c: c.update(patient_effect="fixed"), "patient_effect is 'fixed'.*'integrated'"),
@@ -246,7 +265,7 @@ def test_without_term_takes_its_prior_away(crossover: Trial) -> None:
 
 def test_crossover_card_on_a_parallel_trial(parallel: Trial) -> None:
     message = "crossover-poisson is for a crossover trial and parallel nine is parallel"
-    with pytest.raises(ModelError, match=f"{message}: use one of count-negative-binomial, count-p"):
+    with pytest.raises(ModelError, match=f"{message}: use one of count-generalized-poisson, count-"):
         Model.load("crossover-poisson").terms_for(parallel)
 
 
@@ -286,30 +305,130 @@ def test_rows_keep_every_seen_count_in_place(reconstruction: Trial) -> None:
     assert [rows.patients[i] for i in rows.patient_index] == list(seen["patient"])
 
 
-def test_linear_predictor_is_the_formula(crossover: Trial) -> None:
-    rows, seen = arrange(crossover, Model.load("crossover-poisson")), crossover.seen
-    log_rate, coefficients = np.array([0.3, -1.0]), np.array([[-0.5, 0.2, 0.4], [0.1, 0.0, 1.0]])
-    eta = rows.flat(rows.linear_predictor(log_rate, coefficients))
-    per_patient = np.log1p(crossover.data.groupby("patient", sort=False)["baseline"].first())
-    for d in range(2):
-        by_hand = (
-            np.log(seen["exposure"])
-            + log_rate[d]
-            + coefficients[d, 0] * (seen["treatment"] == crossover.active)
-            + coefficients[d, 1] * (seen["period"] == 2)
-            + coefficients[d, 2] * (np.log1p(seen["baseline"]) - per_patient.mean())
-        )
-        np.testing.assert_allclose(eta[d], by_hand)
-
-
-def test_tables_of_terms_and_families_agree_with_the_likelihood() -> None:
+def test_table_of_families_agrees_with_the_likelihood() -> None:
     from bayes_msc.counts import FAMILIES
 
-    assert set(FAMILIES) == set(FAMILY_PARAMETERS)
+    assert set(FAMILIES) <= set(FAMILY_PARAMETERS)
     for name, family in FAMILIES.items():
-        assert family.dispersed == ("sqrt_overdispersion" in FAMILY_PARAMETERS[name])
-    assert [term.coefficient for term in TERMS.values()] == [
-        "log_rate_ratio",
-        "period_effect",
-        "baseline_slope",
-    ]
+        assert tuple(family.parameters) == FAMILY_PARAMETERS[name]
+
+
+def test_every_parameter_of_every_term_and_family_is_explained() -> None:
+    named = {term.parameter for term in TERMS.values()}
+    named |= {term.coefficient for term in TERMS.values()} - {""}
+    for family in FAMILY_PARAMETERS:
+        named |= {*family_parameters(family, "common")}
+    named |= {*family_parameters("negative-binomial", "per-arm")}
+    assert named | {"log_rate", "patient_sd"} == set(PARAMETERS)
+    assert parameter("covariate_age").words.endswith("deviation of age")
+    with pytest.raises(ModelError, match="unknown parameter 'theta'"):
+        parameter("theta")
+
+
+NORMAL = Prior.normal(0, 0.5, why="for a test")
+
+
+def test_carryover_is_the_width_of_a_prior() -> None:
+    model = Model.load("crossover-negative-binomial")
+    one = model.with_carryover(0.2)
+    assert one.terms == ("treatment", "period", "carryover")
+    assert str(one.priors["carryover_fraction"]) == "HalfNormal(0.2)"
+    two = one.with_carryover(0.3, two_sided=True)
+    assert two.terms == ("treatment", "period", "carryover-two-sided")
+    assert str(two.priors["carryover_effect"]) == "Normal(0, 0.3)"
+    assert "carryover_fraction" not in two.priors
+    for none in (two.with_carryover(0), model.with_carryover(0.0)):
+        assert none.terms == model.terms
+        assert none.priors == model.priors
+    with pytest.raises(ModelError, match="the width -1 of the carryover is impossible: 0 or more"):
+        model.with_carryover(-1)
+    with pytest.raises(ModelError, match="the width nan"):
+        model.with_carryover(math.nan)
+
+
+def test_one_form_of_the_baseline_at_a_time(card: dict[str, object]) -> None:
+    model = Model.load("crossover-negative-binomial").with_term("baseline-joint", NORMAL)
+    assert model.optional_terms == ()
+    assert "baseline_slope" not in model.priors
+    assert model.with_term("baseline-count", NORMAL).terms[-1] == "baseline-count"
+    card.update(terms=["treatment", "baseline-count"])
+    with pytest.raises(ModelError, match=r"baseline-count, baseline: it can have one form of base"):
+        read(card)
+
+
+def test_carryover_in_a_parallel_trial(parallel: Trial) -> None:
+    model = Model.load("count-poisson").with_carryover(0.2)
+    with pytest.raises(ModelError, match=r"'carryover' of count-poisson needs a crossover trial"):
+        model.terms_for(parallel)
+
+
+def test_a_baseline_that_the_trial_lacks(parallel: Trial) -> None:
+    model = Model.load("count-poisson").with_term("baseline-joint", NORMAL)
+    with pytest.raises(ModelError, match=r"'baseline-joint'.*needs a baseline count.*without_term"):
+        model.terms_for(parallel)
+
+
+def test_fixed_parameters() -> None:
+    model = Model.load("crossover-negative-binomial")
+    fixed = model.with_fixed("overdispersion", 2.0, why="as the founding trial's software did")
+    prior = fixed.priors["sqrt_overdispersion"]
+    assert prior.is_fixed
+    assert prior["value"] == pytest.approx(math.sqrt(2.0))
+    assert prior.why.startswith("as the founding")
+    again = Model.from_toml(fixed.to_toml(), fixed.name)
+    assert again == fixed
+    assert model.with_fixed("patient_sd", 0.0).priors["patient_sd"]["value"] == 0.0
+    assert model.with_fixed("log_rate", 0.3).log_rate_centre == "none"
+    with pytest.raises(ModelError, match="patient_sd is fixed at -1: it must be 0 or more"):
+        model.with_fixed("patient_sd", -1.0)
+    with pytest.raises(ModelError, match="zero_inflation is fixed at 1: it must be below 1"):
+        Model.load("count-zero-inflated-poisson").with_fixed("zero_inflation", 1.0)
+    with pytest.raises(ModelError, match="unknown parameter 'overdispersion'"):
+        Model.load("count-poisson").with_fixed("overdispersion", 1.0)
+    with pytest.raises(ModelError, match="patient_sd is fixed at 0, which leaves no patient eff"):
+        model.with_fixed("patient_sd", 0.0).with_patient_effect("sampled")
+
+
+def test_overdispersion_of_either_arm() -> None:
+    model = Model.load("crossover-hurdle-negative-binomial")
+    arms = model.with_dispersion("per-arm")
+    assert "sqrt_overdispersion" not in arms.priors
+    for arm in ("control", "active"):
+        assert arms.priors[f"sqrt_overdispersion_{arm}"] == model.priors["sqrt_overdispersion"]
+    assert arms.priors["sqrt_zero_overdispersion"] == model.priors["sqrt_zero_overdispersion"]
+    assert arms.with_dispersion("common") == model
+    assert Model.from_toml(arms.to_toml(), arms.name) == arms
+    with pytest.raises(ModelError, match="the family poisson has no overdispersion that could"):
+        Model.load("count-poisson").with_dispersion("per-arm")
+    with pytest.raises(ModelError, match="unknown dispersion 'both': choose one of common, per-"):
+        model.with_dispersion("both")
+
+
+def test_treatment_that_varies_needs_a_sampled_patient_effect() -> None:
+    model = Model.load("crossover-negative-binomial")
+    prior = Prior.half_normal(0.5, why="for a test")
+    varies = model.with_varying_treatment(prior)
+    assert varies.patient_effect == "sampled"
+    assert list(varies.priors)[-1] == "treatment_sd"
+    for change in (
+        lambda: model.with_term("treatment-varies", prior),
+        lambda: varies.with_patient_effect("integrated"),
+    ):
+        with pytest.raises(ModelError, match=r"gives every patient two effects.*with_varying_trea"):
+            change()
+
+
+def test_support_of_serial_dependence_and_zero_inflation() -> None:
+    model = Model.load("crossover-negative-binomial-serial")
+    assert model.with_prior("serial_dependence", Prior.beta(1, 5)).priors["serial_dependence"]
+    with pytest.raises(ModelError, match="needs one on real numbers or numbers between 0 and 1"):
+        model.with_prior("serial_dependence", Prior.half_normal(1))
+    with pytest.raises(ModelError, match="zero_inflation needs one on numbers between 0 and 1"):
+        Model.load("count-zero-inflated-poisson").with_prior("zero_inflation", NORMAL)
+
+
+def test_a_prior_without_a_reason_gets_one_so_that_the_card_can_be_read_again() -> None:
+    model = Model.load("count-poisson").with_prior("log_rate_ratio", Prior.normal(0, 0.7))
+    model = model.with_covariate("age", Prior.normal(0, 0.5)).with_term("period", Prior.normal(0, 1))
+    assert Model.from_toml(model.to_toml(), model.name) == model
+    assert model.priors["covariate_age"].why == "given by the analyst"

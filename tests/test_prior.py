@@ -22,18 +22,21 @@ EVERY = [
     Prior.exponential(2.0),
     Prior.gamma(2.0, 0.5),
     Prior.lognormal(0.2, 0.6),
+    Prior.beta(1.5, 4.0),
 ]
+FIXED = Prior.fixed(0.7)
 IDS = [prior.distribution for prior in EVERY]
 
 
 def test_every_distribution_is_tried() -> None:
-    assert set(IDS) == set(DISTRIBUTIONS)
+    assert {*IDS, "fixed"} == set(DISTRIBUTIONS)
 
 
 @pytest.mark.parametrize("prior", EVERY, ids=IDS)
 def test_pdf_cdf_and_ppf_belong_together(prior: Prior) -> None:
-    start = 0.0 if prior.support == "positive" else -np.inf
-    whole = integrate.quad(prior.pdf, start, np.inf, epsabs=1e-10, limit=200)[0]
+    ends = {"real": (-np.inf, np.inf), "positive": (0.0, np.inf), "unit": (0.0, 1.0)}
+    start, end = ends[prior.support]
+    whole = integrate.quad(prior.pdf, start, end, epsabs=1e-10, limit=200)[0]
     assert whole == pytest.approx(1.0, abs=1e-7)
     x = prior.ppf([0.05, 0.3, 0.5, 0.9])
     np.testing.assert_allclose(prior.cdf(x), [0.05, 0.3, 0.5, 0.9], rtol=1e-9)
@@ -48,7 +51,18 @@ def test_draws_follow_the_distribution(prior: Prior) -> None:
     assert stats.kstest(draws, lambda x: prior.cdf(x)).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("prior", EVERY, ids=IDS)
+def test_a_fixed_number_is_a_step() -> None:
+    assert FIXED.is_fixed
+    assert not EVERY[0].is_fixed
+    assert FIXED.interval() == (0.7, 0.7)
+    np.testing.assert_array_equal(FIXED.cdf([0.69, 0.7, 0.71]), [0, 1, 1])
+    np.testing.assert_array_equal(FIXED.pdf([0.69, 0.7]), [0, np.inf])
+    frozen = FIXED.frozen()
+    assert (frozen.mean(), frozen.std()) == (0.7, 0.0)
+    assert (frozen.rvs(5, np.random.default_rng(1)) == 0.7).all()
+
+
+@pytest.mark.parametrize("prior", [*EVERY, FIXED], ids=[*IDS, "fixed"])
 def test_toml_table_round_trip(prior: Prior) -> None:
     with_reason = prior.because("a reason")
     again = Prior.from_table(with_reason.to_table())
@@ -63,6 +77,8 @@ def test_toml_table_round_trip(prior: Prior) -> None:
         (Prior.normal(0, 0.4214), "Normal(0, 0.4214)"),
         (Prior.half_normal(1), "HalfNormal(1)"),
         (Prior.student_t(3, 0, 2.5), "Student-t(3, 0, 2.5)"),
+        (Prior.beta(1, 4), "Beta(1, 4)"),
+        (Prior.fixed(1), "fixed at 1"),
         (
             Prior.normal_mixture([0.5, 0.5], [0, 1], [1, 2]),
             "mixture of normals (weights 0.5, 0.5, means 0, 1, SDs 1, 2)",
@@ -114,6 +130,7 @@ def test_interval_holds_its_mass(loc: float, scale: float, mass: float) -> None:
         (lambda: Prior("normal", (0.0,)), r"normal takes 2 numbers \(loc, scale\), not 1"),
         (lambda: Prior.normal(0, 0), "scale of a normal prior is 0.0: it must be above 0"),
         (lambda: Prior.half_normal(-1), "must be above 0"),
+        (lambda: Prior.beta(0, 1), "alpha of a beta prior is 0.0: it must be above 0"),
         (lambda: Prior.normal(float("nan"), 1), "loc is nan: it must be finite"),
         (lambda: Prior.normal(0, float("inf")), "scale is inf: it must be finite"),
         (lambda: Prior("normal", ("0", 1.0)), "loc is '0': a number is needed"),

@@ -1,0 +1,101 @@
+"""Two estimands of one crossover: the first period alone, and the whole of it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+
+from bayes_msc.errors import ModelError, one_of
+from bayes_msc.estimands import summarize
+from bayes_msc.fit import card_for, fit
+from bayes_msc.model import Model
+from bayes_msc.parameters import FAMILY_PARAMETERS
+from bayes_msc.trial import Trial
+
+FIRST = (
+    "Rate ratio between patients, in period 1 alone: what a parallel trial of the first "
+    "treatments would estimate. Nothing can be carried over into it; it gives up every comparison "
+    "of a patient with him- or herself, and so most of the precision."
+)
+WHOLE = (
+    "Rate ratio for the same patient over both periods, with a period effect: what the crossover "
+    "was made to estimate."
+)
+NO_CARRYOVER = " It takes for granted that nothing is carried over from active treatment."
+CARRYOVER = " Carryover from active treatment is allowed for, as widely as its prior says."
+
+
+def both_estimands(
+    trial: Trial, model: Model | str = "negative-binomial", *, seed: int = 1
+) -> pd.DataFrame:
+    """Estimate the first period alone beside the whole crossover, from the same counts.
+
+    The two are shown together and never chosen between by a test of carryover: see
+    ``Model.with_carryover``.
+
+    Parameters
+    ----------
+    trial : Trial
+        A crossover.
+    model : Model or str
+        A family, which stands for the package's cards of that family; or a model for the
+        crossover, of which period 1 is given what makes sense there.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Two rows: ``estimand`` (``"first period alone"``, ``"whole crossover"``), ``what`` (in
+        words), ``patients``, ``rows`` (counts used), ``median``, ``lower``, ``upper`` (95 %
+        equal-tailed) of the rate ratio, ``probability`` that it is below 1, ``mcse``,
+        ``verdict``, ``label`` (what must be said of the data).
+
+    Raises
+    ------
+    ModelError
+        If the trial is parallel, or the family is unknown.
+    """
+    if trial.design != "crossover":
+        raise ModelError(f"{trial.name} is a parallel trial: it has one estimand, see summarize")
+    whole = _whole(trial, model)
+    parts = [
+        ("first period alone", FIRST, trial.first_period(), for_first_period(whole)),
+        ("whole crossover", WHOLE + _carryover(whole, trial), trial, whole),
+    ]
+    rows = []
+    for name, words, data, card in parts:
+        answer = _answer(fit(data, card, seed=seed, progress=False))
+        size = {"patients": data.seen["patient"].nunique(), "rows": len(data.seen)}
+        rows.append({"estimand": name, "what": words, **size, **answer, "label": trial.label})
+    return pd.DataFrame(rows)
+
+
+def _whole(trial: Trial, model: Model | str) -> Model:
+    if isinstance(model, Model):
+        return model
+    if model in Model.names():
+        return Model.load(model)
+    one_of(model, FAMILY_PARAMETERS, "family", ModelError)
+    return Model.load(card_for(trial, model))
+
+
+def for_first_period(model: Model) -> Model:
+    """Return a crossover's model without what only a second period has."""
+    for term in ("period", "carryover", "carryover-two-sided"):
+        if term in (*model.terms, *model.optional_terms):
+            model = model.without_term(term)
+    return model.for_design("any")
+
+
+def _carryover(model: Model, trial: Trial) -> str:
+    allowed = any(term.startswith("carryover") for term in model.terms_for(trial))
+    return CARRYOVER if allowed else NO_CARRYOVER
+
+
+def _answer(fitted: xr.DataTree) -> dict[str, object]:
+    table = summarize(fitted, thresholds=[1.0]).set_index("statement")
+    ratio, below = table.loc["rate_ratio"], table.loc["prob_rate_ratio_below"]
+    return {
+        **{key: ratio[key] for key in ("median", "lower", "upper")},
+        **{key: below[key] for key in ("probability", "mcse", "verdict")},
+    }
