@@ -25,7 +25,8 @@ from scipy import stats
 from bayes_msc.effects import recover
 from bayes_msc.fit import Sampler, Settings
 from bayes_msc.model import Model
-from bayes_msc.predictive import linear_predictor, overdispersion_of, prior_draws
+from bayes_msc.predictive import prior_draws
+from bayes_msc.predictor import row_parameters
 from bayes_msc.prior import Prior
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
@@ -148,14 +149,9 @@ def _rank_one(model: Model, trial: Trial, truth: dict[str, float], seed: int) ->
     # the truth goes through the same likelihood as one more draw, the last
     joint = {name: np.append(draws[name], truth[name]) for name in names}
     rows = arrange(trial, model)
-    effect, log_likelihood = recover(
-        model.family,
-        rows,
-        linear_predictor(rows, joint),
-        joint["patient_sd"],
-        overdispersion_of(joint),
-        np.random.default_rng(seed),
-    )
+    at = row_parameters(model, rows, joint)
+    z, log_likelihood = recover(model.family, rows, *vars(at).values(), np.random.default_rng(seed))
+    effect = joint["patient_sd"][:, None] * z
     whole = log_likelihood.sum(axis=1)
     rank = {name: int((draws[name] < truth[name]).sum()) for name in names}
     rank.pop("overdispersion", None)

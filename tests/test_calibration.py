@@ -76,8 +76,8 @@ def test_simulated_trials_are_the_founding_design() -> None:
     assert counts[:, active].mean() == pytest.approx(mean * np.exp(-0.7), rel=0.03)
 
 
-def test_all_cards_are_calibrated_below() -> None:
-    assert set(CARDS) == set(Model.names())
+def test_cards_that_are_calibrated_below() -> None:
+    assert set(CARDS) <= set(Model.names())
     assert calibration_model("count-poisson").log_rate_centre == "none"
 
 

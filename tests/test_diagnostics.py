@@ -14,7 +14,7 @@ from bayes_msc.diagnostics import converged, diagnose, leave_one_out
 from bayes_msc.effects import recover
 from bayes_msc.fit import fit
 from bayes_msc.model import Model
-from bayes_msc.predictive import linear_predictor, overdispersion_of
+from bayes_msc.predictor import draws_of, row_parameters
 from bayes_msc.prior import Prior
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
@@ -158,15 +158,11 @@ def test_leave_one_out_against_fits_without_the_patient(parallel: Trial) -> None
     patient, data = "P7", parallel.data
     rest = Trial(data[data["patient"] != patient], **parallel.meta())
     without = fit(rest, model, seed=6)
-    draws = {
-        name: without["posterior"][name].to_numpy().ravel()
-        for name in ("log_rate", "log_rate_ratio", "patient_sd")
-    }
-    eta, k = linear_predictor(rows, draws), overdispersion_of(draws)
+    at = row_parameters(model, rows, draws_of(without))
     rng = np.random.default_rng(1)
-    _, log_likelihood = recover("poisson", rows, eta, draws["patient_sd"], k, rng)
-    at = log_likelihood[:, rows.patients.index(patient)]
-    exact = special.logsumexp(at) - np.log(len(at))
+    _, log_likelihood = recover("poisson", rows, *vars(at).values(), rng)
+    one = log_likelihood[:, rows.patients.index(patient)]
+    exact = special.logsumexp(one) - np.log(len(one))
     assert table.loc[patient, "ok"]
     assert table.loc[patient, "elpd"] == pytest.approx(exact, abs=0.1)
 
@@ -182,3 +178,17 @@ def test_a_patient_who_cannot_be_left_out_is_named(parallel_fit: xr.DataTree) ->
     assert list(bad["affects"]) == ["leave-one-out"]
     assert "fit again without the patient" in bad["hint"].iloc[0]
     assert converged(table)
+
+
+def test_what_the_prior_alone_informs_is_a_check_of_the_interpretation(
+    parallel_fit: xr.DataTree,
+) -> None:
+    said = parallel_fit.copy(deep=True)
+    said.attrs["warnings"] = '["period_effect: only its prior informs it"]'
+    table = diagnose(said)
+    (row,) = table[table["check"] == "identification"].to_dict("records")
+    assert (row["target"], row["affects"]) == ("period_effect", "interpretation")
+    assert row["hint"] == "only its prior informs it"
+    assert not row["ok"]
+    assert converged(table)
+    assert "identification" not in set(diagnose(parallel_fit)["check"])

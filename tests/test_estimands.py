@@ -140,8 +140,11 @@ def test_normal_posterior_gives_the_closed_forms(parallel_fit: xr.DataTree) -> N
         assert below["mcse"] == pytest.approx(np.sqrt(exact * (1 - exact) / 4000), rel=0.25)
 
 
-def exact_new_patient(numbers: dict[str, float], exposure: float) -> tuple[float, float]:
-    """P(fewer on active) and P(as many) by summing over counts and quadrature over patients."""
+def exact_new_patient(numbers: dict[str, float], scans: int) -> tuple[float, float]:
+    """P(fewer on active) and P(as many), summing over counts, quadrature over patients.
+
+    The sum of independent negative binomials of one mean is negative binomial again.
+    """
     z, weight = np.polynomial.hermite_e.hermegauss(60)
     weight = weight / weight.sum()
     counts = np.arange(0, 400)
@@ -149,11 +152,9 @@ def exact_new_patient(numbers: dict[str, float], exposure: float) -> tuple[float
     k = numbers["overdispersion"]
     for period in (0, 1):
         for effect, w in zip(numbers["patient_sd"] * z, weight, strict=True):
-            mean = exposure * np.exp(
-                numbers["log_rate"] + effect + numbers["period_effect"] * period
-            )
+            mean = np.exp(numbers["log_rate"] + effect + numbers["period_effect"] * period)
             control, active = (
-                stats.nbinom.pmf(counts, 1 / k, 1 / (1 + k * m))
+                stats.nbinom.pmf(counts, scans / k, 1 / (1 + k * m))
                 for m in (mean, mean * np.exp(numbers["log_rate_ratio"]))
             )
             fewer += 0.5 * w * float((active * (1 - np.cumsum(control))).sum())
@@ -172,7 +173,7 @@ def test_new_patient_by_brute_force(crossover_fit: xr.DataTree) -> None:
     rng = np.random.default_rng(2)
     # a hair's breadth of noise, so that R-hat is defined
     fixed = {n: v + 1e-9 * rng.normal(size=(4, 1000)) for n, v in numbers.items()}
-    fewer, same = exact_new_patient(numbers, exposure=2.0)
+    fewer, same = exact_new_patient(numbers, scans=2)
     results = [summarize(doctored(crossover_fit, **fixed), seed=s) for s in range(5)]
     for statement, exact in (("prob_new_patient_fewer", fewer), ("prob_new_patient_same", same)):
         mean = np.mean([row(t, statement)["probability"] for t in results])

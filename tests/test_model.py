@@ -150,7 +150,10 @@ def test_pooled_rate_does_not_look_at_the_arms(parallel: Trial) -> None:
             lambda c: c.update(terms="treatment"),
             "terms is 'treatment': input should be a valid list",
         ),
-        (lambda c: c.update(terms=["treatment", "sex"]), "unknown term 'sex'.*treatment, period, carry"),
+        (
+            lambda c: c.update(terms=["treatment", "sex"]),
+            "unknown term 'sex'.*treatment, period, carry",
+        ),
         (lambda c: c.update(terms=["period"]), "a model needs the term 'treatment'"),
         (lambda c: c.update(design="factorial"), "design is 'factorial': input should be 'any'"),
         (lambda c: c.update(patient_effect="fixed"), "patient_effect is 'fixed'.*'integrated'"),
@@ -265,7 +268,9 @@ def test_without_term_takes_its_prior_away(crossover: Trial) -> None:
 
 def test_crossover_card_on_a_parallel_trial(parallel: Trial) -> None:
     message = "crossover-poisson is for a crossover trial and parallel nine is parallel"
-    with pytest.raises(ModelError, match=f"{message}: use one of count-generalized-poisson, count-"):
+    with pytest.raises(
+        ModelError, match=f"{message}: use one of count-generalized-poisson, count-"
+    ):
         Model.load("crossover-poisson").terms_for(parallel)
 
 
@@ -429,6 +434,8 @@ def test_support_of_serial_dependence_and_zero_inflation() -> None:
 
 def test_a_prior_without_a_reason_gets_one_so_that_the_card_can_be_read_again() -> None:
     model = Model.load("count-poisson").with_prior("log_rate_ratio", Prior.normal(0, 0.7))
-    model = model.with_covariate("age", Prior.normal(0, 0.5)).with_term("period", Prior.normal(0, 1))
+    model = model.with_covariate("age", Prior.normal(0, 0.5)).with_term(
+        "period", Prior.normal(0, 1)
+    )
     assert Model.from_toml(model.to_toml(), model.name) == model
     assert model.priors["covariate_age"].why == "given by the analyst"

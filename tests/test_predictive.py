@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,11 +11,13 @@ from scipy import stats
 from bayes_msc.model import Model
 from bayes_msc.predictive import (
     log_prior,
-    overdispersion_of,
+    new_effects,
     prior_draws,
     prior_predictive,
     simulate_counts,
+    simulate_rows,
 )
+from bayes_msc.predictor import row_parameters
 from bayes_msc.prior import Prior
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
@@ -57,7 +61,7 @@ def test_simulated_counts_have_the_moments_of_the_formula(crossover: Trial, fami
     if family == "poisson":
         numbers.pop("overdispersion")
     draws = {name: np.full(n, value) for name, value in numbers.items()}
-    counts = simulate_counts(family, rows, draws, np.random.default_rng(3))
+    counts = simulate_counts(model, rows, draws, np.random.default_rng(3))
     assert counts.shape == (n, len(rows.patient_index))
     seen = crossover.seen
     per_patient = np.log1p(crossover.data.groupby("patient", sort=False)["baseline"].first())
@@ -84,8 +88,86 @@ def test_simulated_counts_have_the_moments_of_the_formula(crossover: Trial, fami
     assert abs(np.corrcoef(counts[:, apart].T)[0, 1]) < 5 / np.sqrt(n)
 
 
-def test_poisson_has_no_overdispersion() -> None:
-    assert (overdispersion_of({"log_rate": np.ones(3)}) == 0).all()
+def constant(n: int, **numbers: float) -> dict[str, np.ndarray]:
+    return {name: np.full(n, value) for name, value in numbers.items()}
+
+
+SERIAL = {
+    "log_rate": 0.8,
+    "log_rate_ratio": -0.5,
+    "period_effect": 0.2,
+    "baseline_slope": 0.3,
+    "patient_sd": 0.5,
+    "serial_dependence": 0.4,
+    "overdispersion": 0.3,
+}
+
+
+def test_scans_are_simulated_one_after_the_other(crossover: Trial) -> None:
+    """The simulated second scan has, given the first, the mean that the likelihood gives it."""
+    model = Model.load("crossover-negative-binomial-serial")
+    rows, n = arrange(crossover, model), 60_000
+    draws = constant(n, **SERIAL)
+    z = np.full((n, rows.n_patients), 0.7)
+    counts = simulate_rows(model, rows, draws, z, np.random.default_rng(1))
+    plain = row_parameters(
+        model,
+        replace(rows, follows=None),
+        {k: v for k, v in constant(1, **SERIAL).items() if k != "serial_dependence"},
+    )
+    patient = 0
+    eta = plain.eta[0, patient] + 0.5 * 0.7
+    assert rows.follows[patient].tolist() == [0, 1, 0, 1]
+    for j in (1, 3):
+        for before in (0, 2):
+            given = counts[counts[:, patient, j - 1] == before][:, patient, j]
+            departure = np.log(max(before, 0.5)) - eta[j - 1]
+            expected = np.exp(eta[j] + 0.4 * departure)
+            error = given.std() / np.sqrt(len(given))
+            assert given.mean() == pytest.approx(expected, abs=4 * error)
+    # a new period begins anew
+    third = counts[:, patient, 2]
+    assert third.mean() == pytest.approx(np.exp(eta[2]), abs=4 * third.std() / np.sqrt(n))
+    assert abs(np.corrcoef(counts[:, patient, 1], third)[0, 1]) < 4 / np.sqrt(n)
+
+
+def test_without_dependence_the_sequence_does_not_matter(crossover: Trial) -> None:
+    serial = Model.load("crossover-negative-binomial-serial")
+    rows, n = arrange(crossover, serial), 20_000
+    z = np.random.default_rng(2).normal(size=(n, rows.n_patients))
+    numbers = {**SERIAL, "serial_dependence": 0.0}
+    counts = simulate_rows(serial, rows, constant(n, **numbers), z, np.random.default_rng(3))
+    at = row_parameters(serial, rows, constant(1, **numbers))
+    mean = np.exp(at.eta[0] + 0.5 * 0.5**2) * rows.seen
+    spread = counts.std(axis=0) / np.sqrt(n)
+    difference = (counts * rows.seen).mean(axis=0) - mean
+    assert (np.abs(difference) < 4.5 * spread).all()
+
+
+def test_new_patients_have_treatment_effects_of_their_own(crossover: Trial) -> None:
+    prior = Prior.half_normal(0.5, why="for a test")
+    model = Model.load("crossover-negative-binomial").with_varying_treatment(prior)
+    n = 40_000
+    numbers = {k: v for k, v in SERIAL.items() if k != "serial_dependence"}
+    draws = constant(n, **numbers, treatment_sd=0.6)
+    new = new_effects(draws, 3, np.random.default_rng(4))["patient_log_rate_ratio"]
+    assert new.shape == (n, 3)
+    assert stats.kstest((new[:, 0] + 0.5) / 0.6, stats.norm.cdf).pvalue > 1e-4
+    assert abs(np.corrcoef(new[:, :2].T)[0, 1]) < 4 / np.sqrt(n)
+    rows = arrange(crossover, model)
+    counts = simulate_counts(model, rows, draws, np.random.default_rng(5))
+    treated = rows.flat(rows.columns()["log_rate_ratio"]) == 1
+    at = row_parameters(model, rows, constant(1, **numbers))
+    mean = rows.flat(np.exp(at.eta + 0.5 * 0.5**2))[0] * np.exp(0.5 * 0.6**2 * treated)
+    error = counts.std(axis=0) / np.sqrt(n)
+    assert (np.abs(counts.mean(axis=0) - mean) < 4.5 * error).all()
+
+
+def test_fixed_parameters_have_draws_and_no_density(crossover: Trial) -> None:
+    model = Model.load("crossover-negative-binomial").with_fixed("overdispersion", 1.0)
+    draws = prior_draws(model, crossover, 20, np.random.default_rng(6))
+    assert (draws["overdispersion"] == 1.0).all()
+    assert "sqrt_overdispersion" not in log_prior(model, crossover, draws)
 
 
 def test_prior_predictive_table(parallel: Trial) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,10 @@ from sphinx.application import Sphinx
 import bayes_msc as bm
 from bayes_msc.counts import FAMILIES
 from bayes_msc.datasets import Card, load_card
-from bayes_msc.model import FAMILY_PARAMETERS
+from bayes_msc.parameters import family_parameters, parameter
 from bayes_msc.terms import TERMS
 
-MEANING: Mapping[str, str] = {
-    "log_rate": "log rate of the median patient on control, at the average baseline, in period 1",
-    "sqrt_overdispersion": "square root of the overdispersion",
-    "patient_sd": "standard deviation of the patient effects on the log scale",
-    **{term.coefficient: term.words for term in TERMS.values()},
-}
-ON_LOG_SCALE = ("log_rate", *(term.coefficient for term in TERMS.values()))
+ON_LOG_SCALE = ("log_rate", "log_rate_ratio", "period_effect", "carryover_effect")
 COMMANDS = ("", "reanalyze", "fit", "models", "datasets", "template", "report")
 
 
@@ -90,16 +84,19 @@ def _predictor(model: bm.Model) -> str:
 
 
 def _priors(model: bm.Model) -> Iterable[tuple[str, ...]]:
-    terms = [TERMS[t].coefficient for t in TERMS if t in (*model.terms, *model.optional_terms)]
-    for name in ("log_rate", *terms, *FAMILY_PARAMETERS[model.family], "patient_sd"):
+    terms = [TERMS[t].parameter for t in TERMS if t in (*model.terms, *model.optional_terms)]
+    own = family_parameters(model.family, model.dispersion)
+    for name in ("log_rate", *terms, *own, "patient_sd"):
         prior = model.priors[name]
-        yield f"`{name}`<br>{MEANING[name]}", f"{prior}<br>{_spread(name, prior)}", prior.why
+        yield (
+            f"`{name}`<br>{parameter(name).words}",
+            f"{prior}<br>{_spread(name, prior)}",
+            prior.why,
+        )
 
 
 def _spread(name: str, prior: bm.Prior) -> str:
     low, high = prior.interval()
-    if name == "baseline_slope":
-        return f"{low:.2f} to {high:.2f}"
     if name in ON_LOG_SCALE:
         return f"{np.exp(low):.2f}- to {np.exp(high):.1f}-fold"
     return f"{low:.2f} to {high:.2f}"
