@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError
     from bayes_msc.estimands import prob_curve, summarize
+    from bayes_msc.first_period import both_estimands
     from bayes_msc.fit import (
         fit,
         fit_negative_binomial,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         save_fit,
         trial_of,
     )
+    from bayes_msc.identification import identification
     from bayes_msc.model import Model
     from bayes_msc.predictive import prior_predictive
     from bayes_msc.prior import Prior, stance, stances
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from bayes_msc.reading import read_trial
     from bayes_msc.reanalysis import Reanalysis, reanalyze
     from bayes_msc.report import report
+    from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
 
@@ -42,15 +45,19 @@ _HOME = {
     "Published": "published",
     "Reanalysis": "reanalysis",
     "Trial": "trial",
+    "both_estimands": "first_period",
     "diagnose": "diagnostics",
     "fit": "fit",
     "fit_negative_binomial": "fit",
     "fit_poisson": "fit",
+    "identification": "identification",
     "leave_one_out": "diagnostics",
     "load_fit": "fit",
     "load_published": "published",
     "load_trial": "datasets",
     "model_of": "fit",
+    "patient_ratios": "responders",
+    "patients_benefiting": "responders",
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
     "published_names": "published",
@@ -75,15 +82,19 @@ __all__ = [
     "Reanalysis",
     "Trial",
     "__version__",
+    "both_estimands",
     "diagnose",
     "fit",
     "fit_negative_binomial",
     "fit_poisson",
+    "identification",
     "leave_one_out",
     "load_fit",
     "load_published",
     "load_trial",
     "model_of",
+    "patient_ratios",
+    "patients_benefiting",
     "prior_predictive",
     "prob_curve",
     "published_names",

@@ -13,7 +13,7 @@ from bayes_msc.effects import recover
 from bayes_msc.model import Model
 from bayes_msc.parameters import derived_alone
 from bayes_msc.predictive import log_prior, prior_draws, simulate_counts
-from bayes_msc.predictor import Draws, row_parameters
+from bayes_msc.predictor import Draws, RowParameters, row_parameters
 from bayes_msc.rows import Rows
 from bayes_msc.trial import Trial
 
@@ -119,7 +119,7 @@ def _effects(
     likelihood on Gauss-Hermite nodes: it speaks of a patient of whom only the counts are known.
     """
     at = row_parameters(model, rows, draws)
-    z, log_likelihood = recover(model.family, rows, *vars(at).values(), rng)
+    z, log_likelihood = _recover(model, rows, at, rng)
     if "treatment_sd" not in draws:
         return z, log_likelihood
     nodes, weights = np.polynomial.hermite_e.hermegauss(TREATMENT_NODES)
@@ -128,8 +128,14 @@ def _effects(
         ratio = (draws["log_rate_ratio"] + draws["treatment_sd"] * node)[:, None]
         own = {**draws, "patient_log_rate_ratio": np.repeat(ratio, rows.n_patients, axis=1)}
         at = row_parameters(model, rows, own)
-        terms.append(np.log(weight) + recover(model.family, rows, *vars(at).values(), rng)[1])
+        terms.append(np.log(weight) + _recover(model, rows, at, rng)[1])
     return z, np.asarray(np.logaddexp.reduce(terms, axis=0))
+
+
+def _recover(
+    model: Model, rows: Rows, at: RowParameters, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return recover(model.family, rows, at.eta, at.loading, at.overdispersion, at.zero_part, rng)
 
 
 def _by(dim: str, values: NDArray[Any]) -> tuple[tuple[str, str, str], NDArray[Any]]:

@@ -54,7 +54,7 @@ Said = Iterator[tuple[str, str]]
 
 
 def _seen(rows: Rows) -> NDArray[np.bool_]:
-    return rows.seen == 1
+    return np.asarray(rows.seen == 1)
 
 
 def _confounded(trial: Trial, model: Model, rows: Rows) -> Said:

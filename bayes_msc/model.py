@@ -296,7 +296,7 @@ class Model:
             If the model has no such parameter or it cannot have this value.
         """
         root = root_of(parameter)
-        if root in self.priors and value >= 0:
+        if root is not None and root in self.priors and value >= 0:
             return self.with_prior(root, Prior.fixed(math.sqrt(value), why))
         return self.with_prior(parameter, Prior.fixed(value, why))
 

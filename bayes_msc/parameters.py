@@ -137,13 +137,6 @@ def derived_alone(values: Mapping[str, Any]) -> dict[str, Any]:
     return derived(values)
 
 
-def derived_alone(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what follows from some of the free parameters alone."""
-    if "carryover_fraction" in values and "log_rate_ratio" not in values:
-        values = {name: value for name, value in values.items() if name != "carryover_fraction"}
-    return derived(values)
-
-
 def sources(name: str) -> tuple[str, ...]:
     """Free parameters that a derived one follows from."""
     if name == "carryover_effect":

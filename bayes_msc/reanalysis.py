@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bayes_msc.consistency import check_published
+from bayes_msc.distributions import Number
 from bayes_msc.errors import PriorError, PublishedError, one_of
 from bayes_msc.evidence import METHODS, TAU_PRIORS, combine
 from bayes_msc.exact import check_log_ratio_prior
 from bayes_msc.prediction import prediction_table
-from bayes_msc.prior import Number, Prior, stance
+from bayes_msc.prior import Prior, stance
 from bayes_msc.prior import stances as known_stances
 from bayes_msc.published import Published, load_published
 from bayes_msc.reanalysis_tables import (

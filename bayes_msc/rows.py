@@ -130,7 +130,7 @@ def arrange(trial: Trial, model: Model, *, unseen: bool = False) -> Rows:
         patients=tuple(str(patient) for patient in patients),
         coefficients=tuple(columns),
         count=padded(count.fillna(0.0).to_numpy(float)),
-        seen=padded(count.notna().to_numpy(float)),
+        seen=padded(np.asarray(count.notna(), dtype=float)),
         log_exposure=padded(np.log(table["exposure"].to_numpy(float))),
         design=np.stack([padded(column) for column in columns.values()], axis=-1),
         patient_index=patient_index.astype(np.int64),

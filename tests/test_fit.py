@@ -344,3 +344,35 @@ def test_arviz_works_on_a_fit(crossover_fit: xr.DataTree) -> None:
     assert loo.elpd == pytest.approx(float(loo.elpd_i.sum()))
     table = az.psense_summary(crossover_fit, var_names=["log_rate_ratio", "patient_sd"])
     assert np.isfinite(table[["prior", "likelihood"]].to_numpy(float)).all()
+
+
+def test_a_number_that_is_set(crossover: Trial, tmp_path: Path) -> None:
+    model = Model.load("crossover-negative-binomial").with_fixed("overdispersion", 1.0)
+    fixed = fit(crossover, model, seed=41)
+    posterior = fixed["posterior"].dataset
+    for name in ("sqrt_overdispersion", "overdispersion"):
+        assert (posterior[name] == 1.0).all()
+        assert posterior[name].attrs["fixed"] == 1
+    assert "sqrt_overdispersion" not in fixed["log_prior"]
+    table = summarize(fixed)
+    assert (table["verdict"] == "ok").all()
+    again = load_fit(save_fit(fixed, tmp_path / "fixed.nc"))
+    assert (summarize(again)["verdict"] == "ok").all()
+    assert model_of(again).priors["sqrt_overdispersion"].is_fixed
+    # all patients one: the same trial without any patient effect is another number, not structure
+    alike = fit(crossover, model.with_fixed("patient_sd", 0.0), seed=42)
+    assert (alike["posterior"]["patient_effect"] == 0).all()
+    assert (summarize(alike)["verdict"] == "ok").all()
+
+
+def test_a_fit_without_weak_points_says_so(crossover_fit: xr.DataTree) -> None:
+    assert json.loads(crossover_fit.attrs["warnings"]) == []
+
+
+def test_scales_of_centred_columns_are_kept(crossover_fit: xr.DataTree, crossover: Trial) -> None:
+    baseline = crossover.data.groupby("patient", sort=False)["baseline"].first()
+    constant = crossover_fit["constant_data"]
+    assert constant["centre"].sel(coefficient="baseline_slope").item() == pytest.approx(
+        np.log1p(baseline).mean()
+    )
+    assert constant["scale"].sel(coefficient="baseline_slope").item() == 1.0

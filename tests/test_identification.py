@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import make_parallel
 
 from bayes_msc.identification import identification
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
 from bayes_msc.trial import Trial
-from conftest import make_parallel
 
 NORMAL = Prior.normal(0.0, 0.4, why="for a test")
 HALF = Prior.half_normal(0.5, why="for a test")
