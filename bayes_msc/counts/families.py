@@ -159,7 +159,7 @@ def _inflated(y: float, inner: Four, p: float) -> Four:
         return math.log1p(-p) + value, by_mean, by_k, (by_mean - 1.0) / (1.0 - p)
     own = math.log1p(-p) + value
     if p <= 0.0:
-        return own, by_mean, by_k, math.exp(-own) - 1.0 + by_mean
+        return own, by_mean, by_k, math.exp(min(-own, 600.0)) - 1.0 + by_mean
     always = math.log(p)
     top = max(own, always)
     total = top + math.log1p(math.exp(min(own, always) - top))

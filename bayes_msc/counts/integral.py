@@ -39,6 +39,7 @@ _PER_WIDTH = 8.0
 _PER_SKEWNESS = 16.0
 _WIDE_LOADING = 1.5
 _BEND = 0.5
+#: Beyond this log mean, on either side, a warm-up step has gone astray; the mean stays a number.
 _LARGEST = 300.0
 Matrix = NDArray[np.float64]
 
@@ -86,7 +87,7 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            log_mean = min(eta[j] + loading[j] * z, _LARGEST)
+            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
             mean = math.exp(log_mean)
             part, slope, _, _ = kernel(count[j], log_mean, mean, k[j], p[j])
             value += part
@@ -217,7 +218,7 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            log_mean = min(eta[j] + loading[j] * z, _LARGEST)
+            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, math.exp(log_mean), k[j], p[j])
             value += part
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
