@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from decimal import Decimal, localcontext
-from functools import cache
+from decimal import MAX_EMAX, MIN_EMIN, Decimal, localcontext
 
-ONE, TWO = Decimal(1), Decimal(2)
+ONE = Decimal(1)
 #: Relative step of the central differences: their error is its square.
 STEP = Decimal("1e-15")
 Pmf = Callable[[int, Decimal, Decimal, Decimal], Decimal]
-
-
-@cache
-def factorial(count: int) -> int:
-    return math.factorial(count)
 
 
 def rising(first: Decimal, count: int) -> Decimal:
@@ -28,6 +22,10 @@ def rising(first: Decimal, count: int) -> Decimal:
     for i in range(count):
         product *= first + i
     return product
+
+
+def factorial(count: int) -> Decimal:
+    return rising(ONE, count)
 
 
 def poisson(y: int, mean: Decimal, k: Decimal, p: Decimal) -> Decimal:
@@ -142,13 +140,13 @@ def _digits(*numbers: float) -> int:
 
 def log_pmf(family: str, y: int, mean: float, k: float = 0.0, p: float = 0.0) -> float:
     """Log probability of a count."""
-    with localcontext(prec=_digits(mean, k, p)):
+    with localcontext(prec=_digits(mean, k, p), Emax=MAX_EMAX, Emin=MIN_EMIN):
         return float(PMF[family](y, Decimal(mean), Decimal(k), Decimal(p)).ln())
 
 
 def slopes(family: str, y: int, mean: float, k: float, p: float) -> tuple[float, float, float]:
     """Derivatives of the log probability in log mean, k and p; 0 in a parameter that is 0."""
-    with localcontext(prec=_digits(mean, k, p)):
+    with localcontext(prec=_digits(mean, k, p), Emax=MAX_EMAX, Emin=MIN_EMIN):
         at = [Decimal(mean), Decimal(k), Decimal(p)]
         found = []
         for i, value in enumerate(at):

@@ -13,6 +13,8 @@ from numba import njit
 _NODES = 28
 _DROP = 20.0
 _LIMIT = 1e-30
+#: So low a peak leaves no digits for what lies around it: its height is taken for the integral.
+_HOPELESS = -1e11
 
 
 @njit
@@ -71,6 +73,9 @@ def lognormal_kernel(
     centre = log_mean - 0.5 * variance
     mode = _mode(y, centre, variance)
     top = _log_integrand(y, centre, sd, mode)[0]
+    if top < _HOPELESS:
+        miss = y - math.exp(min(centre + sd * mode, 300.0))
+        return top, miss, (miss**2 - y) / (2.0 * (1.0 + k)), 0.0
     left = _edge(y, centre, sd, mode, top, -1.0)
     right = _edge(y, centre, sd, mode, top, 1.0)
     kink = math.sqrt(1.25) - 0.5
