@@ -72,6 +72,11 @@ class Family:
         """Whether the family has an overdispersion."""
         return "sqrt_overdispersion" in self.parameters
 
+    @property
+    def inflated(self) -> bool:
+        """Whether some zeros have nothing to do with the mean."""
+        return "zero_inflation" in self.parameters
+
 
 @njit
 def _poisson_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
@@ -351,7 +356,7 @@ FAMILIES: Mapping[str, Family] = {
         _draw_inflated(_draw_poisson),
         ("zero_inflation",),
         "mean + mean^2 * zero_inflation / (1 - zero_inflation)",
-        nodes=96,
+        nodes=128,
     ),
     "zero-inflated-negative-binomial": Family(
         _zinb_kernel,
@@ -360,7 +365,7 @@ FAMILIES: Mapping[str, Family] = {
         _draw_inflated(_draw_nb2),
         (*_DISPERSED, "zero_inflation"),
         "mean + mean^2 * (overdispersion + zero_inflation) / (1 - zero_inflation)",
-        nodes=96,
+        nodes=128,
     ),
     "hurdle-negative-binomial": Family(
         _hurdle_kernel,

@@ -76,16 +76,26 @@ def patient_integral(family: str) -> PatientIntegral:
     """Compile the integral of one family."""
     row = FAMILIES[family]
     kernel, constant, information_of = row.kernel, row.constant, row.information
-    smooth, most_nodes = row.smooth, row.nodes
+    smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
 
     @njit
     def log_integrand(
-        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
+        z: float,
+        count: Any,
+        eta: Any,
+        loading: Any,
+        seen: Any,
+        k: Any,
+        p: Any,
+        bound: bool = False,
     ) -> tuple[float, float, float]:
-        """Value, score and information in z, up to a constant."""
+        """Value, score and information in z, up to a constant.
+
+        With ``bound`` rows of no events take no part: their log probability is below 0.
+        """
         value, score, information = -0.5 * z * z, -z, 1.0
         for j in range(eta.shape[0]):
-            if seen[j] == 0.0:
+            if seen[j] == 0.0 or (bound and count[j] == 0.0):
                 continue
             log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
             mean = math.exp(log_mean)
@@ -134,12 +144,14 @@ def patient_integral(family: str) -> PatientIntegral:
 
         A log-concave integrand falls at least as fast as the standard normal, so the search starts
         outside and tangent steps come in without passing the point. Otherwise it is bracketed.
+        With an excess of zeros there may be a second hump beyond a valley, so that what must have
+        fallen is a bound of the integrand that has one hump.
         """
         inside, z = mode, mode + side * math.sqrt(2.0 * DROP)
-        value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
+        value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         while not smooth and value > top - DROP:
             inside, z = z, z + side * 4.0
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
+            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         for _ in range(60):
             excess = top - DROP - value
             if -0.05 * DROP < excess < 0.05 * DROP:
@@ -152,7 +164,7 @@ def patient_integral(family: str) -> PatientIntegral:
             z += step
             if not smooth and not (min(inside, outside) < z < max(inside, outside)):
                 z = 0.5 * (inside + outside)
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
+            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         return z
 
     @njit
@@ -166,11 +178,14 @@ def patient_integral(family: str) -> PatientIntegral:
         slope = 0.5 * (right - left)
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
-        if smooth and n_nodes == 0 and np.max(np.abs(loading)) < _WIDE_LOADING:
-            width = (right - left) * math.sqrt(information)
-            skewness = abs(left + right - 2.0 * mode) / (right - left)
-            extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
-            nodes = min(most_nodes, FEWEST + int(extra))
+        if n_nodes == 0 and np.max(np.abs(loading)) < _WIDE_LOADING:
+            if smooth:
+                width = (right - left) * math.sqrt(information)
+                skewness = abs(left + right - 2.0 * mode) / (right - left)
+                extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
+                nodes = min(most_nodes, FEWEST + int(extra))
+            elif inflated:
+                nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
 
     @njit
