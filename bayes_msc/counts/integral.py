@@ -32,7 +32,8 @@ from bayes_msc.counts.families import FAMILIES
 DROP = 18.0
 #: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
 #: interval is wide in units of the integrand's own width, and as it is skew; all of them where the
-#: patient effect is so wide that a bend may hide away from the mode.
+#: patient effect is so wide that a bend may hide away from the mode. A family whose integrand may
+#: be anything gets three quarters of its number, or all of them.
 FEWEST = 16
 _NORMAL_WIDTH = 12.0
 _PER_WIDTH = 8.0
@@ -184,7 +185,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 skewness = abs(left + right - 2.0 * mode) / (right - left)
                 extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
                 nodes = min(most_nodes, FEWEST + int(extra))
-            elif inflated:
+            else:
                 nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
 
