@@ -132,17 +132,17 @@ def _sampled_effects(model: Model, parameters: dict[str, Any]) -> Any:
 
 
 def _likelihood(model: Model, observed: Any, seen: Any, at: RowParameters, z: Any) -> None:
-    whole = pt.zeros_like(seen)
-    eta, loading = at.eta + whole, at.loading + whole
+    # a product with what was seen makes a matrix of a number, without compiling a broadcast
+    eta, loading = at.eta, at.loading * seen
     if z is not None:
-        eta, loading = eta + loading * z, whole
+        eta, loading = eta + loading * z, 0.0 * seen
     pm.CustomDist(
         "count",
         eta,
         loading,
         seen,
-        at.overdispersion + whole,
-        at.zero_part + whole,
+        at.overdispersion * seen,
+        at.zero_part * seen,
         logp=_logp(model.family),
         random=_random(model.family),
         signature="(j),(j),(j),(j),(j)->(j)",

@@ -22,15 +22,6 @@ SAMPLE_STATS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", 
 #: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
 SAMPLED = ("z", "treatment_z")
 TREATMENT_NODES = 21
-#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
-SAMPLED = ("z", "treatment_z")
-TREATMENT_NODES = 21
-#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
-SAMPLED = ("z", "treatment_z")
-TREATMENT_NODES = 21
-#: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
-SAMPLED = ("z", "treatment_z")
-TREATMENT_NODES = 21
 
 
 def assemble(

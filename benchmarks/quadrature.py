@@ -7,7 +7,7 @@ hundreds of patients that between them cover what trials can bring.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise, product
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate, optimize, special
 
-from bayes_msc.counts import patient_integral
+from bayes_msc.counts import FAMILIES, patient_integral
+from benchmarks.densities import DENSITIES
 
 FIGURE = Path(__file__).parents[1] / "docs" / "_static" / "quadrature.svg"
 NUMBERS_OF_NODES = (5, 7, 10, 15, 20, 25, 30, 35, 40, 50, 60, 80, 100)
@@ -26,6 +27,8 @@ PATIENT_SDS = (0.05, 0.3, 1.0, 2.0, 4.0)
 OVERDISPERSIONS = (0.0, 1e-3, 0.1, 1.0, 10.0)
 ROWS = (1, 2, 4, 12)
 TARGET = 1e-8
+#: Chances of a zero of its own kind; overdispersions of the zeros in a hurdle.
+ZERO_PARTS = {"zero": (0.002, 0.05, 0.3, 0.8), "hurdle": (0.01, 0.3, 3.0)}
 LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
 
 
@@ -38,6 +41,8 @@ class Case:
     eta: NDArray[np.float64]
     patient_sd: float
     overdispersion: float
+    family: str = "negative-binomial"
+    zero_part: float = 0.0
 
     @cached_property
     def constant(self) -> float:
@@ -48,12 +53,20 @@ class Case:
     def log_integrand(self, z: float | NDArray[np.float64]) -> NDArray[np.float64]:
         """Log of prod_j p(count_j | eta_j + patient_sd z) phi(z), shape of z."""
         z = np.asarray(z, dtype=float)
+        if self.family != "negative-binomial":
+            return self._by_density(z)
         k = self.overdispersion
         log_mean = self.eta + self.patient_sd * z[..., None]
         mean = np.exp(log_mean)
         log1p_x = np.log1p(k * mean)
         kernel = self.count * (log_mean - log1p_x) - (log1p_x / k if k else mean)
         return np.asarray(kernel.sum(axis=-1) + self.constant - 0.5 * z * z - LOG_ROOT_2_PI)
+
+    def _by_density(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        log_mean = np.clip(self.eta + self.patient_sd * z[..., None], -300.0, 300.0)
+        k, p = np.array(self.overdispersion), np.array(self.zero_part)
+        rows = DENSITIES[self.family](self.count, log_mean, k, p)
+        return np.asarray(rows.sum(axis=-1) - 0.5 * z * z - LOG_ROOT_2_PI)
 
 
 def _counts(rows: int, rng: np.random.Generator) -> Iterator[tuple[str, NDArray[np.float64]]]:
@@ -93,17 +106,37 @@ def mode(case: Case) -> float:
     return float(optimize.brentq(score, -500.0, 500.0, xtol=1e-12))
 
 
+def humps(case: Case) -> NDArray[np.float64]:
+    """Local maxima of the integrand that count; only an excess of zeros makes more than one."""
+    if case.family == "negative-binomial":
+        return np.array([mode(case)])
+    z = np.linspace(-250.0, 250.0, 1001)
+    coarse = case.log_integrand(z)
+    tops = z[1:-1][(coarse[1:-1] >= coarse[:-2]) & (coarse[1:-1] >= coarse[2:])]
+    found = [
+        optimize.minimize_scalar(
+            lambda t: -float(case.log_integrand(t)),
+            bounds=(top - 0.5, top + 0.5),
+            options={"xatol": 1e-9},
+        ).x
+        for top in tops
+    ]
+    heights = case.log_integrand(np.array(found))
+    return np.array(found)[heights > heights.max() - 60.0]
+
+
 def reference(case: Case) -> float:
     """Log likelihood by scipy.integrate.quad, over pieces between which it cannot lose a peak."""
-    centre = mode(case)
-    top = float(case.log_integrand(centre))
+    centres = humps(case)
+    top = float(case.log_integrand(centres).max())
 
     def depth(z: float) -> float:
         return float(case.log_integrand(z)) - top + 60.0
 
-    left = optimize.brentq(depth, centre - 12.0, centre)
-    right = optimize.brentq(depth, centre, centre + 12.0)
-    cuts = np.concatenate([np.linspace(left, centre, 9), np.linspace(centre, right, 9)[1:]])
+    left = optimize.brentq(depth, centres[0] - 16.0, centres[0])
+    right = optimize.brentq(depth, centres[-1], centres[-1] + 16.0)
+    ends = [left, *centres, right]
+    cuts = np.unique(np.concatenate([np.linspace(a, b, 9) for a, b in pairwise(ends)]))
     pieces = [
         integrate.quad(
             lambda z: np.exp(case.log_integrand(z) - top), a, b, epsrel=1e-13, epsabs=1e-16
@@ -130,18 +163,36 @@ def _arrays(case: Case) -> tuple[NDArray[np.float64], ...]:
     """One patient as the compiled functions take it: six arrays of shape (1, rows)."""
     shape = (1, len(case.count))
     sd, k = np.full(shape, case.patient_sd), np.full(shape, case.overdispersion)
-    return case.count[None], case.eta[None], sd, np.ones(shape), k, np.zeros(shape)
+    p = np.full(shape, case.zero_part)
+    return case.count[None], case.eta[None], sd, np.ones(shape), k, p
 
 
 def trapezoidal(case: Case, n_nodes: int = 0) -> float:
     """Log likelihood by the package; by default with as many nodes as it thinks necessary."""
-    return float(patient_integral("negative-binomial").logp(*_arrays(case), n_nodes)[0])
+    return float(patient_integral(case.family).logp(*_arrays(case), n_nodes)[0])
 
 
-def nodes_used() -> NDArray[np.int64]:
-    """Nodes that the package lays for every case, shape (cases,)."""
-    count = patient_integral("negative-binomial").n_nodes
-    return np.array([int(count(*_arrays(case))[0]) for case in cases()])
+def nodes_used(patients: Sequence[Case]) -> NDArray[np.int64]:
+    """Nodes that the package lays for every patient, shape (patients,)."""
+    return np.array([int(patient_integral(c.family).n_nodes(*_arrays(c))[0]) for c in patients])
+
+
+def family_cases(family: str, every: int) -> tuple[Case, ...]:
+    """Every so many of the cases, as patients of another family."""
+    parts = ZERO_PARTS[family.split("-")[0]] if family.split("-")[0] in ZERO_PARTS else (0.0,)
+    dispersed = FAMILIES[family].dispersed
+    return tuple(
+        Case(
+            f"{family}, {case.name}, zero part {parts[i % len(parts)]:g}",
+            case.count,
+            case.eta,
+            case.patient_sd,
+            case.overdispersion if dispersed else 0.0,
+            family,
+            parts[i % len(parts)],
+        )
+        for i, case in enumerate(cases()[::every])
+    )
 
 
 def errors(rule: Callable[[Case, int], float], n_nodes: int) -> NDArray[np.float64]:
@@ -172,7 +223,8 @@ def draw(tables: dict[str, NDArray[np.float64]], path: Path) -> None:
         axes.plot(NUMBERS_OF_NODES, floored[:, 2], "o-", color=colour, ms=4, label=f"{name}: worst")
         axes.plot(NUMBERS_OF_NODES, floored[:, 1], ":", color=colour, label=f"{name}: 99 % below")
     axes.axhline(TARGET, color="0.4", lw=0.8)
-    fewest, most = int(nodes_used().min()), int(nodes_used().max())
+    used = nodes_used(cases())
+    fewest, most = int(used.min()), int(used.max())
     axes.axvspan(fewest, most, color="0.9", lw=0)
     axes.annotate(
         f"used: {fewest} to {most}", (fewest, 0.3), (4, 0), textcoords="offset points", color="0.3"
@@ -190,6 +242,18 @@ def draw(tables: dict[str, NDArray[np.float64]], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def family_table(every: int) -> str:
+    """Nodes and worst error of each family, as a Markdown table."""
+    lines = ["| Family | Nodes a patient | Worst relative error |", "| --- | --- | --- |"]
+    for family in FAMILIES:
+        patients = family_cases(family, every)
+        used = nodes_used(patients)
+        worst = max(abs(np.expm1(trapezoidal(case) - reference(case))) for case in patients)
+        span = f"{used.min()} to {used.max()}" if np.ptp(used) else str(used.min())
+        lines.append(f"| {family} | {span} | {worst:.0e} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     tables = {
         "trapezoidal rule (ours)": table(trapezoidal),
@@ -200,9 +264,10 @@ def main() -> None:
         print(name)
         for n_nodes, row in zip(NUMBERS_OF_NODES, values, strict=True):
             print(f"  {n_nodes:4d} nodes  " + "  ".join(f"{value:.1e}" for value in row))
-    chosen, used = errors(trapezoidal, 0), nodes_used()
+    chosen, used = errors(trapezoidal, 0), nodes_used(cases())
     print("as many nodes as each patient needs (ours)")
     print(f"  {used.min()} to {used.max()}, mean {used.mean():.1f}; worst error {chosen.max():.1e}")
+    print(family_table(every=11))
     draw(tables, FIGURE)
     print("figure:", FIGURE)
 

@@ -32,13 +32,15 @@ from bayes_msc.counts.families import FAMILIES
 DROP = 18.0
 #: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
 #: interval is wide in units of the integrand's own width, and as it is skew; all of them where the
-#: patient effect is so wide that a bend may hide away from the mode.
+#: patient effect is so wide that a bend may hide away from the mode. A family whose integrand may
+#: be anything gets three quarters of its number, or all of them.
 FEWEST = 16
 _NORMAL_WIDTH = 12.0
 _PER_WIDTH = 8.0
 _PER_SKEWNESS = 16.0
 _WIDE_LOADING = 1.5
 _BEND = 0.5
+#: Beyond this log mean, on either side, a warm-up step has gone astray; the mean stays a number.
 _LARGEST = 300.0
 Matrix = NDArray[np.float64]
 
@@ -75,7 +77,7 @@ def patient_integral(family: str) -> PatientIntegral:
     """Compile the integral of one family."""
     row = FAMILIES[family]
     kernel, constant, information_of = row.kernel, row.constant, row.information
-    smooth, most_nodes = row.smooth, row.nodes
+    smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
 
     # array expressions are written as loops: Numba compiles those in a fraction of the time
 
@@ -89,14 +91,24 @@ def patient_integral(family: str) -> PatientIntegral:
 
     @njit
     def log_integrand(
-        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
+        z: float,
+        count: Any,
+        eta: Any,
+        loading: Any,
+        seen: Any,
+        k: Any,
+        p: Any,
+        bound: bool = False,
     ) -> tuple[float, float, float]:
-        """Value, score and information in z, up to a constant."""
+        """Value, score and information in z, up to a constant.
+
+        With ``bound`` rows of no events take no part: their log probability is below 0.
+        """
         value, score, information = -0.5 * z * z, -z, 1.0
         for j in range(eta.shape[0]):
-            if seen[j] == 0.0:
+            if seen[j] == 0.0 or (bound and count[j] == 0.0):
                 continue
-            log_mean = min(eta[j] + loading[j] * z, _LARGEST)
+            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
             mean = math.exp(log_mean)
             part, slope, _, _ = kernel(count[j], log_mean, mean, k[j], p[j])
             value += part
@@ -117,7 +129,7 @@ def patient_integral(family: str) -> PatientIntegral:
             if seen[j] != 0.0 and loading[j] > 0.05:
                 prior = 1.0 / (loading[j] * loading[j])
                 total += count[j]
-                expected += math.exp(min(eta[j], _LARGEST))
+                expected += math.exp(max(-_LARGEST, min(_LARGEST, eta[j])))
                 z = math.log((total + prior) / (expected + prior)) / loading[j]
         low, high, before = -math.inf, math.inf, math.inf
         value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
@@ -156,15 +168,17 @@ def patient_integral(family: str) -> PatientIntegral:
 
         A log-concave integrand falls at least as fast as the standard normal, which brackets the
         point; tangent steps from where a normal would have it come from outside. Where it need not
-        be log-concave, the bracket is widened until it holds the point.
+        be log-concave, the bracket is widened until it holds the point. With an excess of zeros
+        there may be a second hump beyond a valley, so that what must have fallen is a bound of the
+        integrand that has one hump.
         """
         inside, outside = mode, mode + side * math.sqrt(2.0 * DROP)
         z = mode + side * math.sqrt(2.0 * DROP / information)
-        value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
+        value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         while not smooth and value > top - DROP:
             inside, z = z, z + side * 4.0
             outside = z
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
+            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         for _ in range(60):
             excess = top - DROP - value
             if 0.0 <= excess < 0.05 * DROP:
@@ -176,7 +190,7 @@ def patient_integral(family: str) -> PatientIntegral:
             z += excess / score
             if not min(inside, outside) < z < max(inside, outside):
                 z = 0.5 * (inside + outside)
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p)
+            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         return z
 
     @njit
@@ -190,11 +204,14 @@ def patient_integral(family: str) -> PatientIntegral:
         slope = 0.5 * (right - left)
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
-        if smooth and n_nodes == 0 and largest(loading, seen) < _WIDE_LOADING:
-            width = (right - left) * math.sqrt(information)
-            skewness = abs(left + right - 2.0 * mode) / (right - left)
-            extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
-            nodes = min(most_nodes, FEWEST + int(extra))
+        if n_nodes == 0 and largest(loading, seen) < _WIDE_LOADING:
+            if smooth:
+                width = (right - left) * math.sqrt(information)
+                skewness = abs(left + right - 2.0 * mode) / (right - left)
+                extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
+                nodes = min(most_nodes, FEWEST + int(extra))
+            else:
+                nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
 
     @njit
@@ -242,7 +259,7 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            log_mean = min(eta[j] + loading[j] * z, _LARGEST)
+            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, math.exp(log_mean), k[j], p[j])
             value += part
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
