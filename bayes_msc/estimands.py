@@ -284,8 +284,10 @@ def _row(statement: str, label: str, mcse: float) -> dict[str, Any]:
 def _measure(statement: str, label: str, draws: Draws) -> dict[str, Any]:
     tail = (1.0 - MASS) / 2.0
     lower, median, upper = np.quantile(draws, [tail, 0.5, 1.0 - tail])
+    # a ratio that is set, not estimated, has no Monte Carlo error
+    error = float(az.mcse(draws, method="median")) if np.ptp(draws) > 0 else 0.0
     return {
-        **_row(statement, label, float(az.mcse(draws, method="median"))),
+        **_row(statement, label, error),
         "median": float(median),
         "mean": float(draws.mean()),
         "lower": float(lower),
