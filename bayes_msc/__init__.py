@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bayes_msc.comparators import comparators
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError
@@ -42,6 +43,7 @@ _HOME = {
     "Published": "published",
     "Reanalysis": "reanalysis",
     "Trial": "trial",
+    "comparators": "comparators",
     "diagnose": "diagnostics",
     "fit": "fit",
     "fit_negative_binomial": "fit",
@@ -75,6 +77,7 @@ __all__ = [
     "Reanalysis",
     "Trial",
     "__version__",
+    "comparators",
     "diagnose",
     "fit",
     "fit_negative_binomial",

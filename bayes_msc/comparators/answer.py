@@ -90,6 +90,8 @@ def answered(blank: Answer, compute: Callable[[], Answer]) -> Answer:
 
 
 def _in_words(warning: warnings.WarningMessage) -> str:
+    if "Perfect" in warning.category.__name__:
+        return "the model fits every count exactly"
     if "Convergence" in warning.category.__name__ or "converge" in str(warning.message):
         return "the fit reports that it did not converge"
     return " ".join(str(warning.message).split())

@@ -76,7 +76,9 @@ def conditional_poisson(trial: Trial, *, interval: str = "likelihood-ratio") -> 
 
         def fit(columns: Numbers, shift: Numbers) -> Any:
             model = GLM(given.count, columns, offset=offset + shift, family=Binomial())
-            return model.fit(tol=1e-10)
+            # two totals and two coefficients leave no degree of freedom to divide by
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return model.fit(tol=1e-10)
 
         one = np.ones_like(sign)
         result = fit(np.column_stack([one, sign]), 0 * sign)

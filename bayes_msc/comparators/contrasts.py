@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import comb
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from bayes_msc.comparators.answer import LEVEL, Answer, Numbers, Undefined, answered
-from bayes_msc.comparators.layout import Pairs, named, pairs, totals
+from bayes_msc.comparators.layout import Pairs, pairs, totals
 from bayes_msc.errors import ComparatorError, one_of
 from bayes_msc.trial import Trial
 
 TESTS = ("t", "Wilcoxon")
 #: So many rearrangements are enumerated; beyond, a normal approximation with ties is used.
 ENUMERATED = 20_000
+#: Up to so many patients without ties the exact distribution of ranks is used.
+TABLED = 50
 
 
 def hills_armitage(trial: Trial, *, test: str = "t") -> Answer:
@@ -108,15 +111,16 @@ def paired_wilcoxon(trial: Trial) -> Answer:
         if len(moved) == 0:
             raise Undefined("no patient differs between the treatments")
         if len(moved) < len(difference):
-            notes.append(f"{len(difference) - len(moved)} patients without a difference left out")
-        few = 2 ** len(moved) <= ENUMERATED
-        method = stats.PermutationMethod(n_resamples=np.inf) if few else "asymptotic"
+            left = len(difference) - len(moved)
+            who = "1 patient" if left == 1 else f"{left} patients"
+            notes.append(f"{who} without a difference left out")
+        method = _method(np.abs(moved), len(moved), 2 ** len(moved))
         result = stats.wilcoxon(moved, method=method)
         i, j = np.triu_indices(len(difference))
         averages = np.sort((difference[i] + difference[j]) / 2)
 
         def p_value(shift: float) -> float:
-            kind = "exact" if len(difference) <= 50 else "asymptotic"
+            kind = "exact" if len(difference) <= TABLED else "asymptotic"
             return float(stats.wilcoxon(difference - shift, method=kind).pvalue)
 
         limits = _not_rejected(averages, p_value, notes)
@@ -202,15 +206,9 @@ def _changes(trial: Trial, baseline_exposure: float) -> tuple[Numbers, Numbers, 
     if not trial.has_baseline:
         raise Undefined("there is no baseline")
     table = totals(trial)
-    lacking = table["baseline"].isna()
     change = table["count"] / table["exposure"] - table["baseline"] / baseline_exposure
     notes = [f"baseline taken as a count over {baseline_exposure:g} × {trial.exposure_unit}"]
-    if lacking.any():
-        who = named([str(patient) for patient in table.loc[lacking, "patient"]])
-        notes.append(f"without {who}, who lack a baseline")
-    arms = [change[~lacking & (table["treated"] == arm)].to_numpy(float) for arm in (1, 0)]
-    if any(len(arm) == 0 for arm in arms):
-        raise Undefined("an arm has no patient with a baseline")
+    arms = [change[table["treated"] == arm].to_numpy(float) for arm in (1, 0)]
     return arms[0], arms[1], notes
 
 
@@ -221,18 +219,28 @@ def _rank_sum(
     everything = np.concatenate([active, control])
     if np.ptp(everything) == 0:
         raise Undefined("all patients are tied")
-    few = comb(len(everything), len(active)) <= ENUMERATED
-    method = stats.PermutationMethod(n_resamples=np.inf) if few else "asymptotic"
+    smaller = min(len(active), len(control))
+    method = _method(everything, smaller, comb(len(everything), smaller))
     result = stats.mannwhitneyu(active, control, method=method)
     differences = np.sort(np.subtract.outer(active, control).ravel())
 
     def p_value(shift: float) -> float:
-        kind = "exact" if len(everything) <= 50 else "asymptotic"
+        kind = "exact" if len(everything) <= TABLED else "asymptotic"
         return float(stats.mannwhitneyu(active - shift, control, method=kind).pvalue)
 
     lower, upper = _not_rejected(differences, p_value, notes)
     limits = scale * lower, scale * upper
     return blank.with_numbers(scale * np.median(differences), limits, result.pvalue, notes)
+
+
+def _method(values: Numbers, smaller: int, rearrangements: int) -> Any:
+    """Return how scipy is to find a p-value: exactly wherever that is possible."""
+    if len(np.unique(values)) == len(values) and len(values) <= TABLED:
+        return "exact"
+    # scipy rearranges no sample of one
+    if rearrangements <= ENUMERATED and smaller > 1:
+        return stats.PermutationMethod(n_resamples=np.inf)
+    return "asymptotic"
 
 
 def _not_rejected(

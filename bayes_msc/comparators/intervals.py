@@ -18,7 +18,7 @@ FARTHEST = 20.0
 def check(estimate: float, se: float) -> None:
     """Raise `Undefined` for an estimate that has run away."""
     if not (np.isfinite(se) and abs(estimate) < FARTHEST and 0 < se < 100 * FARTHEST):
-        raise Undefined("the fit has no finite maximum: too many cells have no events")
+        raise Undefined("the fit has no finite answer")
 
 
 def wald_or_profile(

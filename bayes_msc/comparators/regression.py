@@ -13,12 +13,16 @@ from scipy.special import digamma
 
 from bayes_msc.comparators.answer import Answer, Numbers, Undefined, answered
 from bayes_msc.comparators.intervals import INTERVALS, check, wald, wald_or_profile
-from bayes_msc.comparators.layout import named, scans, totals
+from bayes_msc.comparators.layout import scans, totals
 from bayes_msc.errors import ComparatorError, one_of
 from bayes_msc.trial import Trial
 
-#: Where it is sought; at the lower end it is a Poisson to more digits than are printed.
+#: Where it is sought; near the lower end it is compared with a Poisson.
 OVERDISPERSIONS = (1e-6, 1e4)
+NEARLY_POISSON = 1e-3
+LARGEST_LOG_MEAN = 100.0
+#: A dispersion below this is rounding.
+NO_DISPERSION = 1e-10
 TREATED = 1
 
 
@@ -108,17 +112,19 @@ def negative_binomial_glm(
 
     def compute() -> Answer:
         design = _design(totals(trial), trial, independent_rows=True)
-        best, kappa = _fit_negative_binomial(design, overdispersion)
-        result = _glm(design, kappa)
+        best = _fit_negative_binomial(design, overdispersion)
+        kappa = best.overdispersion
+        result = _glm(design, kappa or None)
         check(result.params[TREATED], result.bse[TREATED])
         notes = list(design.notes)
         if overdispersion is None:
-            none = kappa <= 2 * OVERDISPERSIONS[0]
-            notes.insert(0, "no overdispersion" if none else f"overdispersion {kappa:.2g}")
+            notes.insert(0, f"overdispersion {kappa:.2g}" if kappa else "no overdispersion")
 
         def deviance(log_rate_ratio: float) -> float:
             held = design.without_treatment(log_rate_ratio)
-            return 2 * (best - _fit_negative_binomial(held, overdispersion)[0])
+            start = _away_from_poisson(np.delete(best.point, TREATED)) if best.point.size else None
+            fitted = _fit_negative_binomial(held, overdispersion, start)
+            return 2 * (best.log_likelihood - fitted.log_likelihood)
 
         estimate, se = float(result.params[TREATED]), float(result.bse[TREATED])
         return wald_or_profile(blank, interval, estimate, se, deviance, notes)
@@ -167,6 +173,8 @@ def quasi_poisson_glm(trial: Trial, *, interval: str = "likelihood-ratio") -> An
             raise Undefined("there are no more rows than coefficients to estimate a dispersion")
         result = _glm(design, None)
         dispersion = float(result.pearson_chi2) / rest
+        if dispersion < NO_DISPERSION:
+            raise Undefined("the model fits every count exactly, so that no dispersion is left")
         estimate, se = result.params[TREATED], result.bse[TREATED] * np.sqrt(dispersion)
         check(estimate, se)
         notes = [f"dispersion {dispersion:.2g}", *design.notes]
@@ -253,11 +261,7 @@ def _design(table: pd.DataFrame, trial: Trial, *, independent_rows: bool = False
         if independent_rows:
             notes.append("takes the two periods of a patient as independent")
     if trial.has_baseline:
-        lacking = table.loc[table["baseline"].isna(), "patient"].unique()
-        if len(lacking):
-            who = named([str(patient) for patient in lacking])
-            notes.append(f"without the baseline, which is missing for {who}")
-        elif np.ptp(table["baseline"].to_numpy(float)) == 0:
+        if np.ptp(table["baseline"].to_numpy(float)) == 0:
             notes.append("without the baseline, which is the same in all")
         else:
             log_baseline = np.log1p(table["baseline"].to_numpy(float))
@@ -288,6 +292,15 @@ def _aliased(columns: dict[str, Numbers]) -> str:
     return "the baseline cannot be told apart from treatment and period"
 
 
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A maximum: log likelihood, overdispersion, and the point in the search's own terms."""
+
+    log_likelihood: float
+    overdispersion: float
+    point: Numbers
+
+
 def _glm(design: Design, overdispersion: float | None) -> Any:
     """Fit a Poisson or, given an overdispersion, a negative-binomial regression."""
     from statsmodels.genmod.families import NegativeBinomial, Poisson
@@ -302,37 +315,55 @@ def _glm(design: Design, overdispersion: float | None) -> Any:
         raise Undefined(f"the fit broke down ({error})") from None
 
 
-def _fit_negative_binomial(design: Design, overdispersion: float | None) -> tuple[float, float]:
-    """Return the largest log likelihood and the overdispersion where it is reached."""
+def _fit_negative_binomial(
+    design: Design, overdispersion: float | None, start: Numbers | None = None
+) -> _Fitted:
+    """Maximise the likelihood, over the overdispersion too where it is not fixed."""
     if overdispersion is not None:
-        return float(_glm(design, overdispersion).llf), overdispersion
-    poisson = _glm(design, None)
-    excess = (design.count - poisson.mu) ** 2 - poisson.mu
-    first = np.clip(excess.sum() / (poisson.mu**2).sum(), 0.05, 5.0)
+        return _Fitted(float(_glm(design, overdispersion).llf), overdispersion, np.empty(0))
     # statsmodels' own search stops short of the maximum; on the log scale none steps below 0
     found = optimize.minimize(
         _negative_binomial_loss,
-        np.append(poisson.params, np.log(first)),
+        _first_guess(design) if start is None else start,
         args=(design,),
         jac=True,
-        method="L-BFGS-B",
-        bounds=[(None, None)] * design.matrix.shape[1] + [np.log(OVERDISPERSIONS)],
-        options={"ftol": 1e-14, "gtol": 1e-7, "maxiter": 1000},
+        method="BFGS",
+        options={"gtol": 1e-6, "maxiter": 1000},
     )
     if not np.isfinite(found.fun):
         raise Undefined("the fit broke down: its likelihood is not finite")
-    if poisson.llf >= -found.fun:
-        return float(poisson.llf), OVERDISPERSIONS[0]
-    return -float(found.fun), float(np.exp(found.x[-1]))
+    kappa = float(np.exp(np.clip(found.x[-1], *np.log(OVERDISPERSIONS))))
+    fitted = _Fitted(-float(found.fun), kappa, found.x)
+    if fitted.overdispersion < NEARLY_POISSON:
+        poisson = float(_glm(design, None).llf)
+        if poisson >= fitted.log_likelihood:
+            return _Fitted(poisson, 0.0, found.x)
+    return fitted
+
+
+def _first_guess(design: Design) -> Numbers:
+    """Return Poisson coefficients and the log overdispersion that their residuals suggest."""
+    poisson = _glm(design, None)
+    excess = (design.count - poisson.mu) ** 2 - poisson.mu
+    kappa = np.clip(excess.sum() / (poisson.mu**2).sum(), 1e-3, 5.0)
+    return _away_from_poisson(np.append(poisson.params, np.log(kappa)))
+
+
+def _away_from_poisson(point: Numbers) -> Numbers:
+    """Raise a start's overdispersion: near the Poisson the likelihood is flat in its log."""
+    return np.append(point[:-1], max(point[-1], np.log(0.05)))
 
 
 def _negative_binomial_loss(point: Numbers, design: Design) -> tuple[float, Numbers]:
     """Return minus the log likelihood, and its slope in the coefficients and log overdispersion."""
-    kappa, count = np.exp(point[-1]), design.count
-    mean = np.exp(design.offset + design.matrix @ point[:-1])
+    kappa, count = np.exp(np.clip(point[-1], *np.log(OVERDISPERSIONS))), design.count
+    # a step too far of the search: no mean overflows, and the next step is shorter
+    mean = np.exp(np.minimum(design.offset + design.matrix @ point[:-1], LARGEST_LOG_MEAN))
     spread = 1 + kappa * mean
     value = stats.nbinom.logpmf(count, 1 / kappa, 1 / spread).sum()
     residual = (count - mean) / spread
     waits = np.log(spread) - digamma(count + 1 / kappa) + digamma(1 / kappa)
     slope = np.append(design.matrix.T @ residual, (residual + waits / kappa).sum())
+    if not OVERDISPERSIONS[0] < kappa < OVERDISPERSIONS[1]:
+        slope[-1] = 0.0
     return -float(value), -slope
