@@ -17,6 +17,7 @@ NAMES = {
     "Reanalysis",
     "Trial",
     "__version__",
+    "comparators",
     "diagnose",
     "fit",
     "fit_negative_binomial",
@@ -93,7 +94,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 6
+    assert len(kinds) == 7
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

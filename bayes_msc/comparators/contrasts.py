@@ -19,6 +19,8 @@ TESTS = ("t", "Wilcoxon")
 ENUMERATED = 20_000
 #: Up to so many patients without ties the exact distribution of ranks is used.
 TABLED = 50
+#: Beyond this the comparisons of each patient with each do not fit in memory.
+MOST_COMPARISONS = 5_000_000
 
 
 def hills_armitage(trial: Trial, *, test: str = "t") -> Answer:
@@ -116,6 +118,7 @@ def paired_wilcoxon(trial: Trial) -> Answer:
             notes.append(f"{who} without a difference left out")
         method = _method(np.abs(moved), len(moved), 2 ** len(moved))
         result = stats.wilcoxon(moved, method=method)
+        _few_enough(len(difference) ** 2 // 2)
         i, j = np.triu_indices(len(difference))
         averages = np.sort((difference[i] + difference[j]) / 2)
 
@@ -222,6 +225,7 @@ def _rank_sum(
     smaller = min(len(active), len(control))
     method = _method(everything, smaller, comb(len(everything), smaller))
     result = stats.mannwhitneyu(active, control, method=method)
+    _few_enough(len(active) * len(control))
     differences = np.sort(np.subtract.outer(active, control).ravel())
 
     def p_value(shift: float) -> float:
@@ -241,6 +245,11 @@ def _method(values: Numbers, smaller: int, rearrangements: int) -> Any:
     if rearrangements <= ENUMERATED and smaller > 1:
         return stats.PermutationMethod(n_resamples=np.inf)
     return "asymptotic"
+
+
+def _few_enough(comparisons: int) -> None:
+    if comparisons > MOST_COMPARISONS:
+        raise Undefined("too many patients to compare each with each")
 
 
 def _not_rejected(
