@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bayes_msc.comparators import comparators
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError
@@ -46,6 +47,7 @@ _HOME = {
     "Reanalysis": "reanalysis",
     "Trial": "trial",
     "both_estimands": "first_period",
+    "comparators": "comparators",
     "diagnose": "diagnostics",
     "fit": "fit",
     "fit_negative_binomial": "fit",
@@ -83,6 +85,7 @@ __all__ = [
     "Trial",
     "__version__",
     "both_estimands",
+    "comparators",
     "diagnose",
     "fit",
     "fit_negative_binomial",

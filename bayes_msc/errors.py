@@ -21,6 +21,10 @@ class ModelError(BayesMSCError):
     """A model card that cannot be read, or that does not fit the trial."""
 
 
+class ComparatorError(BayesMSCError):
+    """An argument that no classical method understands."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 

@@ -18,6 +18,7 @@ NAMES = {
     "Trial",
     "__version__",
     "both_estimands",
+    "comparators",
     "diagnose",
     "fit",
     "fit_negative_binomial",
@@ -97,7 +98,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 6
+    assert len(kinds) == 7
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 
