@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bayes_msc.checks import predictive_checks, rootogram
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         trial_of,
     )
     from bayes_msc.model import Model
+    from bayes_msc.pit import loo_pit, loo_pit_curve
     from bayes_msc.predictive import prior_predictive
     from bayes_msc.prior import Prior, stance, stances
     from bayes_msc.published import Published, load_published, published_names, read_published
@@ -50,7 +52,10 @@ _HOME = {
     "load_fit": "fit",
     "load_published": "published",
     "load_trial": "datasets",
+    "loo_pit": "pit",
+    "loo_pit_curve": "pit",
     "model_of": "fit",
+    "predictive_checks": "checks",
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
     "published_names": "published",
@@ -58,6 +63,7 @@ _HOME = {
     "read_trial": "reading",
     "reanalyze": "reanalysis",
     "report": "report",
+    "rootogram": "checks",
     "save_fit": "fit",
     "stance": "prior",
     "stances": "prior",
@@ -83,7 +89,10 @@ __all__ = [
     "load_fit",
     "load_published",
     "load_trial",
+    "loo_pit",
+    "loo_pit_curve",
     "model_of",
+    "predictive_checks",
     "prior_predictive",
     "prob_curve",
     "published_names",
@@ -91,6 +100,7 @@ __all__ = [
     "read_trial",
     "reanalyze",
     "report",
+    "rootogram",
     "save_fit",
     "stance",
     "stances",
