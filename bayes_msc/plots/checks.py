@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,14 +47,14 @@ def rootogram(table: pd.DataFrame, events: str = "events", label: str = "") -> F
         for axes, name in zip(panels, names, strict=True):
             _hanging(axes, table[table["group"] == name], name)
         counts = [str(count) for count in dict.fromkeys(table["count"])]
-        panels[-1].set_xticks(range(len(counts)), counts, rotation=_slant(counts), ha="center")
+        slant = 50 if sum(len(count) for count in counts) > 30 else 0
+        panels[-1].set_xticks(
+            range(len(counts)), counts, rotation=slant, ha="right" if slant else "center",
+            rotation_mode="anchor",
+        )  # fmt: skip
         panels[-1].set_xlabel(events)
         figure.supylabel("rows with this count (square-root scale)", fontsize=9)
-        found: dict[str, Any] = {}
-        for axes in panels:
-            handles, labels = axes.get_legend_handles_labels()
-            found |= dict(zip(labels, handles, strict=True))
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4)
+        figure.legend(*_keys(panels), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -77,11 +78,25 @@ def _hanging(axes: Axes, part: pd.DataFrame, name: str) -> None:
                 x[which], -observed[which], 0.42, bottom=expected[which], color=colour, alpha=0.75,
                 linewidth=0, label=text,
             )  # fmt: skip
+    # a count that was expected and never seen has a bar of no length
+    axes.plot(x[~inside], (expected - observed)[~inside], "D", color=style.ORANGE, markersize=3.5)
     axes.axhline(0.0, color=style.INK, linewidth=0.9)
     axes.plot(x, expected, "-o", color=style.BLUE, markersize=3.5, label="expected")
     axes.set_title(name)
     axes.tick_params(axis="x", length=0)
+    bottom = float(np.min(expected - np.maximum(upper, observed)))
+    axes.set_ylim(1.06 * bottom - 0.05, 1.06 * float(expected.max()) + 0.15)
+    axes.set_xlim(-0.6, len(part) - 0.4)
     _frequency_ticks(axes, float(expected.max()))
+
+
+def _keys(panels: Iterable[Axes]) -> tuple[list[Any], list[str]]:
+    """Legend entries of several panels, each name once."""
+    found: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    return list(found.values()), list(found)
 
 
 def _frequency_ticks(axes: Axes, top: float) -> None:
@@ -90,10 +105,6 @@ def _frequency_ticks(axes: Axes, top: float) -> None:
     if len(shown) > MOST_FREQUENCIES:
         shown = [0, *shown[-1:0:-2][::-1]]
     axes.set_yticks(np.sqrt(shown), [str(value) for value in shown])
-
-
-def _slant(texts: list[str]) -> int:
-    return 90 if sum(len(text) for text in texts) > 45 else 0
 
 
 def loo_pit(curve: pd.DataFrame, table: pd.DataFrame, label: str = "") -> Figure:
@@ -110,6 +121,11 @@ def loo_pit(curve: pd.DataFrame, table: pd.DataFrame, label: str = "") -> Figure
         probability of a smaller count to that of one as small or smaller.
     label : str
         What the counts are if they are not data.
+
+    Notes
+    -----
+    The horizontal axis is the probability of a smaller count, predicted from the other patients.
+    The shaded band holds the whole curve in 95 % of trials if the predictions are right.
     """
     names = list(dict.fromkeys(curve["group"]))
     marked = bool((table["group"].value_counts() <= MARKED).all())
@@ -122,15 +138,18 @@ def loo_pit(curve: pd.DataFrame, table: pd.DataFrame, label: str = "") -> Figure
         )  # fmt: skip
         for column, name in enumerate(names):
             _difference(grid[0, column], curve[curve["group"] == name], name)
+            grid[int(marked), column].set_xlabel("predicted P(smaller count)")
             if marked:
                 _places(grid[1, column], table[table["group"] == name])
             else:
                 grid[1, column].remove()
                 grid[0, column].tick_params(labelbottom=True)
-        grid[0, 0].set_ylabel("share of values so far,\nminus even share")
+        grid[0, 0].set_ylabel("share up to here,\nminus even share")
         if marked:
-            grid[1, 0].set_ylabel("each value")
-        figure.supxlabel("place in the prediction made from the other patients", fontsize=9)
+            grid[1, 0].set_ylabel("one by one")
+        if marked and not table["ok"].all():
+            handles, labels = _keys(grid[1])
+            figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -143,17 +162,22 @@ def _difference(axes: Axes, part: pd.DataFrame, name: str) -> None:
     axes.plot(part["u"], part["difference"], color=style.INK)
     axes.set_title(f"{name} ({part['patients'].iloc[0]} patients)")
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["lowest", "", "middle", "", "highest"])
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "50 %", "", "100 %"])
 
 
 def _places(axes: Axes, part: pd.DataFrame) -> None:
     part = part.assign(middle=(part["below"] + part["at_or_below"]) / 2).sort_values("middle")
     y = np.arange(len(part))
     ok = part["ok"].to_numpy(dtype=bool)
-    for which, colour in ((ok, style.INK), (~ok, style.ORANGE)):
+    for which, colour, text in (
+        (ok, style.INK, "reweighting reliable"),
+        (~ok, style.ORANGE, "patient too influential (Pareto k 0.7 or more)"),
+    ):
         if which.any():
             own = part[which]
-            axes.hlines(y[which], own["below"], own["at_or_below"], color=colour, linewidth=1.4)
+            axes.hlines(
+                y[which], own["below"], own["at_or_below"], color=colour, linewidth=1.4, label=text
+            )
             axes.plot(own["middle"], y[which], "o", color=colour, markersize=2.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
