@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bayes_msc.comparators import comparators
+    from bayes_msc.checks import predictive_checks, rootogram
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     )
     from bayes_msc.identification import identification
     from bayes_msc.model import Model
+    from bayes_msc.pit import loo_pit, loo_pit_curve
     from bayes_msc.predictive import prior_predictive
     from bayes_msc.prior import Prior, stance, stances
     from bayes_msc.published import Published, load_published, published_names, read_published
@@ -57,9 +59,12 @@ _HOME = {
     "load_fit": "fit",
     "load_published": "published",
     "load_trial": "datasets",
+    "loo_pit": "pit",
+    "loo_pit_curve": "pit",
     "model_of": "fit",
     "patient_ratios": "responders",
     "patients_benefiting": "responders",
+    "predictive_checks": "checks",
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
     "published_names": "published",
@@ -67,6 +72,7 @@ _HOME = {
     "read_trial": "reading",
     "reanalyze": "reanalysis",
     "report": "report",
+    "rootogram": "checks",
     "save_fit": "fit",
     "stance": "prior",
     "stances": "prior",
@@ -95,9 +101,12 @@ __all__ = [
     "load_fit",
     "load_published",
     "load_trial",
+    "loo_pit",
+    "loo_pit_curve",
     "model_of",
     "patient_ratios",
     "patients_benefiting",
+    "predictive_checks",
     "prior_predictive",
     "prob_curve",
     "published_names",
@@ -105,6 +114,7 @@ __all__ = [
     "read_trial",
     "reanalyze",
     "report",
+    "rootogram",
     "save_fit",
     "stance",
     "stances",

@@ -18,6 +18,9 @@ R_HAT_LIMIT = 1.01
 ESS_LIMIT = 400.0
 BFMI_LIMIT = 0.3
 MCSE_LIMIT = 0.01
+PARETO_LIMIT = 0.7
+#: A posterior predictive p this close to 0 or 1 is flagged.
+EXTREME = 0.01
 #: Rate ratios c for which P(rate ratio < c) is always reported.
 THRESHOLDS = (1.0, 0.8, 0.5)
 

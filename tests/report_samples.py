@@ -83,6 +83,18 @@ def parallel(patients: int = 30) -> Trial:
     return Trial(table, design="parallel", control="placebo", active="drug", scan="scan")
 
 
+def constant_data(trial: Trial) -> dict[str, tuple[str, np.ndarray]]:
+    seen = trial.seen
+    columns = {
+        "patient_index": pd.factorize(seen["patient"])[0],
+        "treated": (seen["treatment"] == trial.active).to_numpy(int),
+        "exposure": seen["exposure"].to_numpy(float),
+    }
+    if "period" in seen:
+        columns["period"] = seen["period"].to_numpy(float)
+    return {name: ("observation", values) for name, values in columns.items()}
+
+
 def fake_fit(trial: Trial, divergent: bool = False, seed: int = 1) -> xr.DataTree:
     """Give draws that no sampler made, with all groups and attributes of a fit."""
     rng = np.random.default_rng(seed)
@@ -116,6 +128,7 @@ def fake_fit(trial: Trial, divergent: bool = False, seed: int = 1) -> xr.DataTre
             {"count": ((*dims, "observation"), simulated)}, observation
         ),
         "observed_data": xr.Dataset({"count": ("observation", observed)}, observation),
+        "constant_data": xr.Dataset(constant_data(trial), observation),
     }
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(

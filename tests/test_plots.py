@@ -23,6 +23,7 @@ from report_samples import (
 
 from bayes_msc import plots
 from bayes_msc.fit import model_of, trial_of
+from bayes_msc.pit import loo_pit_curve
 from bayes_msc.plots import style
 from bayes_msc.report import tables
 
@@ -39,13 +40,30 @@ def of_fit(draw: Callable[..., Figure]) -> Callable[[], Figure]:
 
 ROOTOGRAM = pd.DataFrame(
     {
+        "group": "all",
         "count": ["0", "1", "2–3", "4+"],
-        "observed": [4, 2, 0, 1],
+        "observed": [4, 2, 0, 3],
         "expected": [3.5, 2.2, 0.8, 0.5],
         "lower": [1, 0, 0, 0],
         "upper": [6, 5, 3, 2],
     }
 )
+
+
+def loo_pit_figure(patients: int, label: str = "") -> Figure:
+    at = (np.arange(patients) + 1) / patients
+    table = pd.DataFrame(
+        {
+            "group": "all",
+            "patient": [EVIL + str(i) for i in range(patients)],
+            "below": at - 1 / patients,
+            "at_or_below": at,
+            "ok": at < 0.9,
+        }
+    )
+    return plots.loo_pit(loo_pit_curve(table), table, label)
+
+
 CURVE = pd.DataFrame({"threshold": [0.1, 0.5, 1.0, 2.0], "probability": [0.0, 0.3, 0.9, 1.0]})
 PATIENTS = pd.DataFrame(
     {"patient": [EVIL, "b"], "fold": [2.0, 0.5], "lower": [0.8, 0.01], "upper": [5.0, 1.4]}
@@ -66,6 +84,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "prior-posterior": of_fit(plots.prior_posterior),
     "probability-curve": lambda: plots.probability_curve(CURVE, LABEL),
     "rootogram": lambda: plots.rootogram(ROOTOGRAM, "lesions", LABEL),
+    "loo-pit": lambda: loo_pit_figure(9, LABEL),
+    "loo-pit-many": lambda: loo_pit_figure(80),
 }
 
 
@@ -159,7 +179,7 @@ def test_trajectories_draw_every_count_once() -> None:
 
 
 def test_label_stands_on_the_figure() -> None:
-    for name in ("trajectories", "patient-effects", "probability-curve", "rootogram"):
+    for name in ("trajectories", "patient-effects", "probability-curve", "rootogram", "loo-pit"):
         assert FIGURES[name]().get_suptitle() == LABEL
     assert FIGURES["stances"]().get_suptitle() == ""
 
@@ -171,27 +191,6 @@ def test_ratio_ticks_are_few_and_hold_one(low: float, high: float) -> None:
     shown = [text.get_text() for text in axes.get_xticklabels()]
     assert 1 <= len(shown) <= style.MOST_TICKS
     np.testing.assert_allclose([float(t) for t in shown], np.exp(axes.get_xticks()), rtol=1e-9)
-
-
-def test_rootogram_table_adds_up() -> None:
-    fit = fake_fit(crossover())
-    table = tables.rootogram_table(fit)
-    n = fit["observed_data"]["count"].size
-    assert table["observed"].sum() == n
-    assert table["expected"].sum() == pytest.approx(n)
-    zeros = (fit["posterior_predictive"]["count"] == 0).sum("observation").mean()
-    assert table["expected"].iloc[0] == pytest.approx(float(zeros))
-    assert table["count"].is_unique
-
-
-@pytest.mark.parametrize("highest", [0, 3, 10, 11, 150, 4000])
-def test_count_edges_rise_and_cover(highest: int) -> None:
-    edges = tables.count_edges(highest, np.array([[0.0, highest]]))
-    assert edges[0] == 0
-    assert np.isinf(edges[-1])
-    assert np.all(np.diff(edges) > 0)
-    assert np.all(np.diff(edges[:-1])[:10] == 1)
-    assert len(edges) < 40
 
 
 def test_patient_table_is_the_quantiles() -> None:
@@ -206,3 +205,30 @@ def test_patient_table_is_the_quantiles() -> None:
     )
     assert table["events"].sum() == trial.seen["count"].sum()
     assert table["share"].sum() == pytest.approx(1)
+
+
+def test_rootogram_hangs_what_was_seen_from_what_was_expected() -> None:
+    axes = plots.rootogram(ROOTOGRAM).axes[0]
+    inside, outside = (
+        {round(bar.get_x() + bar.get_width() / 2): bar for bar in container}
+        for container in axes.containers[1:]
+    )
+    assert (sorted(inside), sorted(outside)) == ([0, 1, 2], [3])
+    for place, row in enumerate(ROOTOGRAM.to_dict("records")):
+        bar = inside[place] if place in inside else outside[place]
+        assert bar.get_y() == pytest.approx(row["expected"] ** 0.5)
+        assert bar.get_height() == pytest.approx(-(row["observed"] ** 0.5))
+    band = axes.containers[0][3]
+    ends = (0.5**0.5 - 2**0.5, 0.5**0.5)
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx(ends)
+
+
+def test_loo_pit_marks_each_patient_and_those_who_cannot_be_left_out() -> None:
+    curve, marks = FIGURES["loo-pit"]().axes
+    assert curve.get_title(loc="left") == "all (9 patients)"
+    points = [line for line in marks.get_lines() if line.get_marker() == "o"]
+    assert [len(line.get_xdata()) for line in points] == [8, 1]
+    middle = np.concatenate([line.get_xdata() for line in points])
+    np.testing.assert_allclose(middle, (np.arange(9) + 0.5) / 9)
+    many = FIGURES["loo-pit-many"]()
+    assert len(many.axes) == 1

@@ -1,9 +1,9 @@
-"""Figures of a fit: the effect, the parameters beside their priors, and the check of the counts."""
+"""Figures of a fit: the effect, and the parameters beside their priors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,42 +141,3 @@ def _parameter(axes: Axes, name: str, draws: Array, prior: Prior) -> None:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=5)
-
-
-def rootogram(table: pd.DataFrame, events: str = "events", label: str = "") -> Figure:
-    """Draw how often each count was observed against how often the fit expects it.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Columns count (one count or a range, as text), observed, expected, lower, upper.
-    events : str
-        What is counted.
-    label : str
-        What the counts are if they are not data.
-
-    Notes
-    -----
-    Square roots of the frequencies, so that rare counts remain visible (Tukey).
-    """
-    x = np.arange(len(table))
-    with style.look():
-        figure = style.new_figure(3.1, label)
-        axes = figure.subplots()
-        top = float(np.max(table[["observed", "upper"]].to_numpy(dtype=float)))
-        style.count_axis(axes, top)
-        axes.vlines(
-            x, table["lower"], table["upper"], color=style.BLUE, alpha=0.35, linewidth=7,
-            label="expected, 95 % of new data sets",
-        )  # fmt: skip
-        axes.plot(x, table["expected"], "_", color=style.BLUE, markersize=11, label="expected")
-        axes.plot(x, table["observed"], "o", color=style.INK, markersize=4.5, label="observed")
-        axes.set_xticks(x, list(table["count"]), rotation=_slant(table), ha="center")
-        axes.set_xlabel(events)
-        axes.set_ylabel("rows with this count")
-        figure.legend(loc="outside lower center", ncols=3)
-    return figure
-
-
-def _slant(table: pd.DataFrame) -> Any:
-    return 90 if sum(len(str(text)) for text in table["count"]) > 45 else 0

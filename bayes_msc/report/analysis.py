@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_msc import plots
+from bayes_msc.checks import rootogram
 from bayes_msc.diagnostics import diagnose, leave_one_out
 from bayes_msc.estimands import prob_curve, summarize
 from bayes_msc.fit import model_of, trial_of
@@ -59,7 +60,7 @@ def build(
         "arms": trial.arm_summary(),
         "patients": tables.patient_table(fit, trial),
         "leave_one_out": leave_one_out(fit),
-        "rootogram": tables.rootogram_table(fit),
+        "rootogram": rootogram(fit),
     }
     priors = model.priors_for(trial)
     failed = failures(full["diagnostics"])

@@ -179,8 +179,9 @@ def checks(
         else f"All {len(diagnostics)} checks passed."
     )
     again = f"A first fit did not pass and was repeated with longer tuning ({refitted})."
-    inside = rootogram["observed"].between(rootogram["lower"], rootogram["upper"])
-    outside = prose.listed([str(count) for count in rootogram.loc[~inside, "count"]])
+    whole = rootogram[rootogram["group"] == "all"]
+    inside = whole["observed"].between(whole["lower"], whole["upper"])
+    outside = prose.listed([str(count) for count in whole.loc[~inside, "count"]])
     return Section(
         "checks",
         "Can the numbers be relied on?",
@@ -205,10 +206,11 @@ def checks(
         figures=(
             Figure(
                 "rootogram",
-                "How often each count was seen (dots), and how often the fitted model expects it "
-                "in new trials of this design with new patients (bars: 95 % of them). Square-root "
-                "scale.",
-                f"{int(inside.sum())} of {len(rootogram)} observed frequencies lie within what the "
+                "How often each count was seen: a grey bar hangs from how often the fitted model "
+                "expects the count in new trials of this design with new patients (blue dots), and "
+                "ends on the line where both agree, below it where the count was seen more often. "
+                "Blue: where the bar ends in 95 % of such trials. Square-root scale.",
+                f"{int(inside.sum())} of {len(whole)} observed frequencies lie within what the "
                 f"model expects{f'; outside: {outside}' if outside else ''}.",
             ),
         ),
