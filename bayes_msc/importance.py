@@ -15,12 +15,12 @@ that were reached.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp, ndtri
+from scipy.special import ndtri
 
 from bayes_msc.axes import Axes
 from bayes_msc.mode import find_mode
@@ -50,6 +50,11 @@ class Effort:
         Limit of the Monte Carlo error of its mean, in posterior SDs.
     smallest_share : float
         Least effective size as a share of the points.
+    tails : tuple of float
+        Tails of the first proposal, of those fitted to its points, and of the extra stages: 1 is
+        normal, less is heavier.
+    widen : float
+        Factor on the SDs of the first proposal.
     """
 
     stages: tuple[int, ...] = (256, 256, 512)
@@ -57,7 +62,7 @@ class Effort:
     probability_error: float = 0.005
     mean_error: float = 0.02
     smallest_share: float = 0.1
-    tails: tuple[float, float] = (0.8, 0.9)
+    tails: tuple[float, float, float] = (0.8, 0.9, 0.8)
     widen: float = 1.1
 
 
@@ -206,11 +211,15 @@ def sample(
     centre, covariance = find_mode(target, origin, 0.4, rng)
     order = _order(axes, interest)
     walk = _Walk(target, order, rng)
-    heavy, light = effort.tails
+    heavy, light, rescue = effort.tails
     proposal = elliptical(centre, covariance * effort.widen**2, order, heavy)
     for number, size in enumerate((*effort.stages, *effort.extra)):
+        if number >= len(effort.stages):
+            # SDs before what is of interest: the other way round a funnel cannot be followed
+            order = np.array(sorted(order, key=lambda i: axes[i] == "real"))
         if number > 0:
-            proposal = fitted(walk.z, walk.bounded_weights(), order, light)
+            tail = light if number < len(effort.stages) else rescue
+            proposal = fitted(walk.z, walk.bounded_weights(), order, tail)
         walk.add(proposal, size)
         if number + 1 >= len(effort.stages):
             result = walk.result(interest, effort)
@@ -235,13 +244,17 @@ class _Walk:
         self._proposals: list[Transport] = []
         self._sizes: list[int] = []
         self._values = np.empty(0)
+        self._densities = np.empty((0, 0))
         self._replicate = np.empty(0, dtype=np.int64)
         self.z = np.empty((0, self._d))
 
     def add(self, proposal: Transport, size: int) -> None:
         """Evaluate the density at ``size`` further points, of a new proposal."""
         done = sum(self._sizes)
-        z = proposal.points(_normals(self._d, done, size, self._shift))
+        z, density = proposal.points(_normals(self._d, done, size, self._shift))
+        earlier = np.reshape([one.log_density(z) for one in self._proposals], (-1, size))
+        own = np.append(proposal.log_density(self.z), density)
+        self._densities = np.vstack([np.hstack([self._densities, earlier]), own])
         self.z = np.concatenate([self.z, z])
         self._values = np.concatenate([self._values, self._target(z)])
         blocks = np.arange(size) * _REPLICATES // size
@@ -252,11 +265,8 @@ class _Walk:
     def log_ratios(self) -> Array:
         """Log density over the mixture of the proposals at every point."""
         shares = np.log(np.array(self._sizes) / sum(self._sizes))
-        densities = [
-            share + proposal.log_density(self.z)
-            for share, proposal in zip(shares, self._proposals, strict=True)
-        ]
-        return np.asarray(self._values - np.logaddexp.reduce(densities, axis=0))
+        mixture = np.logaddexp.reduce(self._densities + shares[:, None], axis=0)
+        return np.asarray(self._values - mixture)
 
     def bounded_weights(self) -> Array:
         """Weights for a fit: the largest fiftieth is cut off, so that no point rules it alone."""
@@ -271,9 +281,9 @@ class _Walk:
         ratios = self.log_ratios()
         log_weights, k = _smoothed(ratios)
         weights = np.exp(log_weights)
-        raw = np.exp(ratios - ratios.max())
-        per_replicate = np.bincount(self._replicate, raw, _REPLICATES) / raw.sum()
-        spread = np.sqrt(np.sum((per_replicate - 1.0 / _REPLICATES) ** 2))
+        log_total = _log_sum(ratios)
+        shares = np.bincount(self._replicate, np.exp(ratios - log_total), _REPLICATES)
+        spread = np.sqrt(np.sum((shares - 1.0 / _REPLICATES) ** 2))
         points, _ = self._target.axes.to_point(self.z)
         found = Importance(
             points=points,
@@ -282,7 +292,7 @@ class _Walk:
             replicate=self._replicate,
             pareto_k=k,
             ess=float(1.0 / np.sum(weights**2)),
-            log_marginal=float(logsumexp(ratios) - np.log(len(ratios))),
+            log_marginal=float(log_total - np.log(len(ratios))),
             log_marginal_se=float(spread * np.sqrt(_REPLICATES / (_REPLICATES - 1))),
             evaluations=self._target.evaluations,
             attempts=len(self._sizes),
@@ -302,19 +312,23 @@ def _judged(found: Importance, effort: Effort) -> Importance:
         and found.probability_below(0.0)[1] <= effort.probability_error
         and found.mcse(value) <= effort.mean_error * sd
     )
-    object.__setattr__(found, "trusted", bool(trusted))
-    return found
+    return replace(found, trusted=bool(trusted))
+
+
+def _log_sum(values: Array) -> float:
+    top = float(values.max())
+    return top + float(np.log(np.exp(values - top).sum()))
 
 
 def _smoothed(ratios: Array) -> tuple[Array, float]:
     """Pareto-smoothed log weights and the shape of their tail."""
-    from arviz_stats.base import array_stats
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
-    log_weights = ratios - logsumexp(ratios)
+    log_weights = ratios - _log_sum(ratios)
     if np.ptp(np.sort(log_weights)[-len(ratios) // 5 :]) < 1e-10:
         # the proposal is the density: there is no tail to smooth
         return log_weights, -np.inf
-    smooth, k = array_stats.psislw(-ratios)
+    smooth, k = array_stats.psislw(-ratios)  # type: ignore[no-untyped-call]
     if not np.isfinite(k):
         return log_weights, np.inf
     return np.asarray(smooth), float(k)

@@ -33,8 +33,8 @@ class Transport:
     order : ndarray of int, shape (d,)
         The coordinates in the order in which they are built; the following are in that order.
     curves : tuple of ndarray of float
-        Centre of each coordinate: the coefficients of one, the variables before it and, where
-        there are more of them, the products of two of these.
+        Centre of each coordinate: coefficients of one and, for each variable before it in turn, of
+        the variable and of its products with those up to itself.
     slopes : tuple of ndarray of float
         Change of the log of each residual's spread with the variables before it.
     scale, shift, skew : ndarray of float, shape (d,)
@@ -51,35 +51,84 @@ class Transport:
     skew: Array
     tail: float
 
-    def points(self, normal: Array) -> Array:
-        """Map normal variables to points, shape (points, d) to (points, d)."""
+    def points(self, normal: Array) -> tuple[Array, Array]:
+        """Map normal variables to points.
+
+        Parameters
+        ----------
+        normal : ndarray of float, shape (points, d)
+
+        Returns
+        -------
+        points : ndarray of float, shape (points, d)
+        log_density : ndarray of float, shape (points,)
+            Of the proposal at these points.
+        """
+        before = _Before(len(self.order), len(normal))
+        points = np.empty_like(normal)
         wide = (np.arcsinh(normal) + self.skew) / self.tail
         residual = self.scale * (np.sinh(wide) - self.shift)
-        points = np.empty_like(normal)
+        widening = np.zeros(len(normal))
         for j, place in enumerate(self.order):
-            before = normal[:, :j]
-            spread = np.exp(before @ self.slopes[j])
-            points[:, place] = _features(before, self.curves[j]) @ self.curves[j]
-            points[:, place] += spread * residual[:, j]
-        return points
+            wider = self.slopes[j] @ before.variables
+            points[:, place] = self.curves[j] @ before.features + np.exp(wider) * residual[:, j]
+            before.add(normal[:, j])
+            widening += wider
+        return points, self._log_density(normal.T, wide.T, widening)
 
     def log_density(self, points: Array) -> Array:
         """Log density of the proposal at points, shape (points, d) to (points,)."""
-        normal, wide = np.empty_like(points), np.empty_like(points)
+        before = _Before(len(self.order), len(points))
+        wide = np.empty((len(self.order), len(points)))
         widening = np.zeros(len(points))
         for j, place in enumerate(self.order):
-            before = normal[:, :j]
-            wider = before @ self.slopes[j]
-            centre = _features(before, self.curves[j]) @ self.curves[j]
-            residual = (points[:, place] - centre) * np.exp(-wider) / self.scale[j]
-            wide[:, j] = np.arcsinh(residual + self.shift[j])
-            normal[:, j] = np.sinh(self.tail * wide[:, j] - self.skew[j])
+            wider = self.slopes[j] @ before.variables
+            residual = points[:, place] - self.curves[j] @ before.features
+            residual *= np.exp(-wider) / self.scale[j]
+            wide[j] = np.arcsinh(residual + self.shift[j])
+            before.add(np.sinh(self.tail * wide[j] - self.skew[j]))
             widening += wider
-        squares = normal * normal
+        return self._log_density(before.variables, wide, widening)
+
+    def _log_density(self, normal: Array, wide: Array, widening: Array) -> Array:
         # d point / d normal is scale / tail * cosh(wide) / sqrt(1 + normal^2)
+        squares = normal * normal
         each = 0.5 * (squares - np.log1p(squares)) + np.log(np.cosh(wide))
         constant = np.log(self.scale / self.tail).sum() + len(self.scale) * _LOG_ROOT_2PI
-        return np.asarray(-each.sum(axis=1) - constant - widening)
+        return np.asarray(-each.sum(axis=0) - constant - widening)
+
+
+class _Before:
+    """The variables built so far, one a row, and the features a curve is made of."""
+
+    def __init__(self, d: int, points: int) -> None:
+        self._variables = np.empty((d, points))
+        self._features = np.empty((_count(d), points))
+        self._features[0] = 1.0
+        self._done = 0
+
+    @property
+    def variables(self) -> Array:
+        """Shape (variables, points)."""
+        return self._variables[: self._done]
+
+    @property
+    def features(self) -> Array:
+        """Shape (features, points)."""
+        return self._features[: _count(self._done)]
+
+    def add(self, variable: Array) -> None:
+        """Append a variable, and its products with those up to itself."""
+        self._variables[self._done] = variable
+        first = _count(self._done)
+        self._done += 1
+        self._features[first] = variable
+        self._features[first + 1 : _count(self._done)] = variable * self.variables
+
+
+def _count(variables: int) -> int:
+    """Number of features of so many variables: one, themselves, their products."""
+    return 1 + variables + variables * (variables + 1) // 2
 
 
 def elliptical(
@@ -96,9 +145,14 @@ def elliptical(
     """
     lower = np.linalg.cholesky(covariance[np.ix_(order, order)])
     zero = np.zeros(len(centre))
-    curves = tuple(np.append(centre[place], lower[j, :j]) for j, place in enumerate(order))
+    curves = []
+    for j, place in enumerate(order):
+        curve = np.zeros(_count(j))
+        curve[0] = centre[place]
+        curve[[_count(i) for i in range(j)]] = lower[j, :j]
+        curves.append(curve)
     slopes = tuple(zero[:j] for j in range(len(order)))
-    return Transport(order, curves, slopes, np.diag(lower).copy(), zero, zero, tail)
+    return Transport(order, tuple(curves), slopes, np.diag(lower).copy(), zero, zero, tail)
 
 
 def fitted(points: Array, weights: Array, order: NDArray[np.int64], tail: float) -> Transport:
@@ -115,50 +169,38 @@ def fitted(points: Array, weights: Array, order: NDArray[np.int64], tail: float)
     size = 1.0 / float(np.sum(weights**2))
     keep = size / (size + _SHRINK)
     skewness, means, sds = _moments(tail)
-    normal = np.empty_like(points)
+    before = _Before(len(order), len(points))
     curves, slopes = [], []
     scale, shift, skew = (np.empty(len(order)) for _ in range(3))
     for j, place in enumerate(order):
-        before = normal[:, :j]
-        curve, residual = _curve(before, points[:, place], weights, _SHRINK / size)
-        variance = weights @ residual**2
-        slope = 0.5 * keep * ((weights * (residual**2 / variance - 1.0)) @ before)
+        curve, residual = _curve(before.features, j, points[:, place], weights, _SHRINK / size)
+        relative = residual**2 / (weights @ residual**2) - 1.0
+        slope = 0.5 * keep * (before.variables @ (weights * relative))
         slope = np.clip(slope, -_STEEPEST, _STEEPEST)
-        residual = residual * np.exp(-before @ slope)
+        residual = residual * np.exp(-slope @ before.variables)
         sd = np.sqrt(weights @ residual**2)
         third = keep * (weights @ residual**3) / sd**3
         skew[j] = np.interp(third, skewness, _SKEWS)
         shift[j] = np.interp(skew[j], _SKEWS, means)
         scale[j] = sd / np.interp(skew[j], _SKEWS, sds)
-        normal[:, j] = np.sinh(tail * np.arcsinh(residual / scale[j] + shift[j]) - skew[j])
+        before.add(np.sinh(tail * np.arcsinh(residual / scale[j] + shift[j]) - skew[j]))
         curves.append(curve)
         slopes.append(slope)
     return Transport(order, tuple(curves), tuple(slopes), scale, shift, skew, tail)
 
 
-def _curve(before: Array, value: Array, weights: Array, ridge: float) -> tuple[Array, Array]:
+def _curve(
+    features: Array, variables: int, value: Array, weights: Array, ridge: float
+) -> tuple[Array, Array]:
     """Weighted quadratic regression, its bends shrunk; coefficients and centred residuals."""
-    j = before.shape[1]
-    count = 1 + j + j * (j + 1) // 2
-    matrix = _features(before, np.empty(count))
-    weighted = weights[:, None] * matrix
-    penalty = np.full(count, ridge)
-    penalty[: 1 + j] = 1e-9
-    curve = np.linalg.solve(matrix.T @ weighted + np.diag(penalty), weighted.T @ value)
-    residual = value - matrix @ curve
+    weighted = features * weights
+    penalty = np.full(len(features), ridge)
+    penalty[[0, *(_count(i) for i in range(variables))]] = 1e-9
+    curve = np.linalg.solve(weighted @ features.T + np.diag(penalty), weighted @ value)
+    residual = value - curve @ features
     centre = weights @ residual
     curve[0] += centre
     return curve, residual - centre
-
-
-def _features(before: Array, curve: Array) -> Array:
-    """One, the variables and, where the curve has them, their products, shape (points, ...)."""
-    n, j = before.shape
-    parts = [np.ones((n, 1)), before]
-    if len(curve) > 1 + j:
-        left, right = np.tril_indices(j)
-        parts.append(before[:, left] * before[:, right])
-    return np.concatenate(parts, axis=1)
 
 
 @cache

@@ -39,7 +39,9 @@ def _hard_trial(number: int, rng: np.random.Generator) -> Trial:
         order = ("drug", "placebo") if i % 2 else ("placebo", "drug")
         for period, treatment in enumerate(order, 1):
             treated = treatment == "drug"
-            log_mean = log_rate + effect[i] + treated * log_rate_ratio + (period == 2) * period_effect
+            log_mean = (
+                log_rate + effect[i] + treated * log_rate_ratio + (period == 2) * period_effect
+            )
             for scan in range(scans):
                 count = float(_counts(rng, np.exp(log_mean), overdispersion))
                 if number % 10 == 9 and treated:
@@ -47,9 +49,25 @@ def _hard_trial(number: int, rng: np.random.Generator) -> Trial:
                 if dropped[i] and period == 2:
                     count = np.nan
                 month = 6 * (period - 1) + scan + 1
-                line = (f"P{i + 1}", "-".join(order), period, scan + 1 + scans * (period - 1), month)
+                line = (
+                    f"P{i + 1}",
+                    "-".join(order),
+                    period,
+                    scan + 1 + scans * (period - 1),
+                    month,
+                )
                 rows.append((*line, treatment, count, 1.0, float(baseline[i])))
-    names = ["patient", "sequence", "period", "scan", "month", "treatment", "count", "exposure", "baseline"]
+    names = [
+        "patient",
+        "sequence",
+        "period",
+        "scan",
+        "month",
+        "treatment",
+        "count",
+        "exposure",
+        "baseline",
+    ]
     table = pd.DataFrame(rows, columns=names)
     return Trial(table, design="crossover", control="placebo", active="drug", name=f"hard {number}")
 
