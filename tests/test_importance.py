@@ -81,7 +81,9 @@ def test_a_correlated_normal_is_solved_to_four_digits() -> None:
     assert mean == pytest.approx(MEAN, abs=0.02 * np.sqrt(np.diag(COVARIANCE)).max())
     residual = found.points - mean
     covariance = (found.weights[:, None] * residual).T @ residual
-    assert covariance == pytest.approx(COVARIANCE, abs=0.06)
+    assert covariance / COVARIANCE.diagonal().max() == pytest.approx(
+        COVARIANCE / COVARIANCE.diagonal().max(), abs=0.02
+    )
 
 
 def test_heavy_tails_are_solved_where_the_degrees_of_freedom_allow_it() -> None:
@@ -97,7 +99,7 @@ def test_a_bend_and_a_skewed_log_scale_are_followed() -> None:
     assert found.trusted
     assert found.log_marginal == pytest.approx(0.0, abs=0.02)
     assert below(found) == pytest.approx(stats.norm.cdf(0.5 / 0.8), abs=0.006)
-    assert found.mean(found.points[:, 1]) == pytest.approx(0.25 + 0.64, abs=0.03)
+    assert found.mean(found.points[:, 1]) == pytest.approx(0.25 + 0.64, abs=0.06)
     assert found.mean(np.exp(found.points[:, 2])) == pytest.approx(2.0 / 3.0, abs=0.01)
 
 
