@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bayes_msc.comparators import comparators
     from bayes_msc.checks import predictive_checks, rootogram
+    from bayes_msc.comparators import comparators
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError

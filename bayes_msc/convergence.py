@@ -11,13 +11,17 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
+
+from bayes_msc.monte_carlo import MCSE_LIMIT, errors_of
 
 COLUMNS = ("check", "target", "value", "limit", "ok", "affects", "hint")
 R_HAT_LIMIT = 1.01
 ESS_LIMIT = 400.0
 BFMI_LIMIT = 0.3
-MCSE_LIMIT = 0.01
+#: Limits of importance sampling: the shape of the weights' tail is that of Vehtari et al. 2024.
+WEIGHTS_K_LIMIT = 0.7
+WEIGHTS_SIZE_LIMIT = 100.0
+WEIGHTS_ERROR_LIMIT = 0.05
 PARETO_LIMIT = 0.7
 #: A posterior predictive p this close to 0 or 1 is flagged.
 EXTREME = 0.01
@@ -45,19 +49,22 @@ def check_row(
 
 
 def convergence(fit: xr.DataTree) -> pd.DataFrame:
-    """Check the chains of a fit.
+    """Check the chains of a fit, or the weights of importance sampling.
 
     Parameters
     ----------
     fit : xarray.DataTree
-        With the groups ``posterior`` and ``sample_stats``.
+        With the groups ``posterior`` and ``sample_stats``, and ``importance`` where that is the
+        engine.
 
     Returns
     -------
     DataFrame
         Columns ``check``, ``target`` (the worst parameter or chain), ``value``, ``limit``, ``ok``,
-        ``affects``, ``hint``; five rows.
+        ``affects``, ``hint``.
     """
+    if "importance" in fit.children:
+        return pd.DataFrame(_weights(fit), columns=list(COLUMNS))
     stats = fit["sample_stats"].dataset
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
     bfmi = az.bfmi(fit)["energy"].to_numpy()
@@ -99,16 +106,26 @@ def convergence(fit: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def mcse_of_probability(happens: NDArray[np.bool_]) -> float:
-    """Monte Carlo standard error of a probability; one draw's worth where all draws agree.
-
-    Parameters
-    ----------
-    happens : ndarray of bool, shape (chains, draws)
-    """
-    if happens.all() or not happens.any():
-        return 1.0 / happens.size
-    return float(az.mcse(happens.astype(float), method="mean"))
+def _weights(fit: xr.DataTree) -> list[dict[str, Any]]:
+    """Check importance weights: the tail's shape, the effective size, the error of the mean."""
+    measures = fit["importance"].attrs
+    again = 'importance sampling did not reach all of the posterior: fit with engine="nuts"'
+    k, size = float(measures["pareto_k"]), float(measures["effective_size"])
+    ratio = fit["posterior"]["log_rate_ratio"].to_numpy()
+    error = errors_of(fit).of_mean(ratio) / float(ratio.std())
+    target = "all points"
+    rows = [
+        ("Pareto k of the weights", target, k, f"< {WEIGHTS_K_LIMIT}", k < WEIGHTS_K_LIMIT),
+        ("effective size", target, size, f"> {WEIGHTS_SIZE_LIMIT:.0f}", size > WEIGHTS_SIZE_LIMIT),
+        (
+            "error of the mean in SDs",
+            "log_rate_ratio",
+            error,
+            f"< {WEIGHTS_ERROR_LIMIT}",
+            error < WEIGHTS_ERROR_LIMIT,
+        ),
+    ]
+    return [check_row(*row, again) for row in rows]
 
 
 def enough_draws(fit: xr.DataTree) -> bool:
@@ -116,7 +133,8 @@ def enough_draws(fit: xr.DataTree) -> bool:
     if "log_rate_ratio" not in fit["posterior"]:
         return True  # set, not sampled
     ratio = np.exp(fit["posterior"]["log_rate_ratio"].to_numpy())
-    return all(mcse_of_probability(ratio < c) < MCSE_LIMIT for c in THRESHOLDS)
+    errors = errors_of(fit)
+    return all(errors.of_probability(ratio < c) < MCSE_LIMIT for c in THRESHOLDS)
 
 
 def _worst(values: xr.DataTree, largest: bool) -> tuple[float, str]:

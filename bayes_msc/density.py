@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_msc.counts import value_only
 from bayes_msc.errors import ModelError, one_of
 
 if TYPE_CHECKING:
@@ -159,7 +160,10 @@ class Density:
 
     @cached_property
     def _logp(self) -> Callable[[NDArray[np.float64]], Any]:
-        return self._compile([self._graph.logp()], _one_a_point, "NUMBA")
+        from pytensor.graph.replace import graph_replace
+
+        density = self._graph.logp()
+        return self._compile(graph_replace([density], value_only(density)), _one_a_point, "NUMBA")
 
     @cached_property
     def _logp_and_gradient(self) -> Callable[[NDArray[np.float64]], Any]:

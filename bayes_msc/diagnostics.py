@@ -15,12 +15,12 @@ from bayes_msc.checks import compare, replicates
 from bayes_msc.convergence import (
     COLUMNS,
     EXTREME,
-    MCSE_LIMIT,
     PARETO_LIMIT,
     check_row,
     convergence,
 )
 from bayes_msc.estimands import summarize
+from bayes_msc.monte_carlo import MCSE_LIMIT
 
 #: Of the predictive checks, those in the gate; ``predictive_checks`` has all, by arm and period.
 PREDICTIVE = ("mean", "variance", "share of zeros", "maximum")

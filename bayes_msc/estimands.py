@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msc.convergence import THRESHOLDS, convergence, mcse_of_probability
+from bayes_msc.convergence import THRESHOLDS, convergence
 from bayes_msc.errors import ModelError
 from bayes_msc.fit import model_of, trial_of
 from bayes_msc.model import Model
+from bayes_msc.monte_carlo import ChainErrors, errors_of
 from bayes_msc.predictive import new_effects, simulate_rows
 from bayes_msc.predictor import draws_of
 from bayes_msc.rows import Rows, arrange
@@ -82,38 +82,52 @@ def summarize(
     period = planned_exposure(trial)
     per = f"{exposure:g} {trial.exposure_unit}{'s' if exposure != 1 else ''}"
     over = f"{period:g} {trial.exposure_unit}{'s' if period != 1 else ''}"
+    errors = errors_of(fit)
     fewer, same = _new_patient(fit, trial, period, seed)
     who = f"{trial.active} against {trial.control}"
     rows = [
-        _measure("rate_ratio", _ratio_label(fit, who), ratio),
+        _measure(errors, "rate_ratio", _ratio_label(fit, who), ratio),
         _measure(
+            errors,
             "rate_ratio_marginal",
             f"rate ratio, {who}, averaged over the patients"
             f"{'' if _varies(fit) else ' (the same here, by construction)'}",
             active / control,
         ),
         _measure(
-            "control_rate", f"{trial.endpoint} per {per} on {trial.control}", control * exposure
+            errors,
+            "control_rate",
+            f"{trial.endpoint} per {per} on {trial.control}",
+            control * exposure,
         ),
-        _measure("active_rate", f"{trial.endpoint} per {per} on {trial.active}", active * exposure),
         _measure(
+            errors,
+            "active_rate",
+            f"{trial.endpoint} per {per} on {trial.active}",
+            active * exposure,
+        ),
+        _measure(
+            errors,
             "rate_difference",
             f"difference in {trial.endpoint} per {per}, {trial.active} minus {trial.control}",
             (active - control) * exposure,
         ),
         _measure(
+            errors,
             "events_avoided",
             f"{trial.endpoint} avoided per patient over {over} by {trial.active}",
             (control - active) * period,
         ),
-        *(_below(ratio, c) for c in thresholds),
+        *(_below(errors, ratio, c) for c in thresholds),
         _probability(
+            errors,
             "prob_new_patient_fewer",
             f"probability that a new patient has fewer {trial.endpoint} on {trial.active} "
             f"than on {trial.control} over {over}",
             fewer,
         ),
         _probability(
+            errors,
             "prob_new_patient_same",
             f"probability that a new patient has as many {trial.endpoint} on either over {over}",
             same,
@@ -122,7 +136,7 @@ def summarize(
     if rope is not None:
         inside = (ratio > rope[0]) & (ratio < rope[1])
         label = f"probability that the rate ratio is between {rope[0]:g} and {rope[1]:g}"
-        rows.append(_probability("prob_in_rope", label, inside))
+        rows.append(_probability(errors, "prob_in_rope", label, inside))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["verdict"] = _verdict(fit)
     return table
@@ -144,13 +158,13 @@ def prob_curve(fit: xr.DataTree, thresholds: Sequence[float] | None = None) -> p
     """
     grid = np.geomspace(0.1, 4.0, 81) if thresholds is None else np.asarray(thresholds, float)
     check_ratios(list(grid), None)
-    ratio = np.exp(_draws(fit, "log_rate_ratio"))
+    ratio, errors = np.exp(_draws(fit, "log_rate_ratio")), errors_of(fit)
     below = [ratio < c for c in grid]
     return pd.DataFrame(
         {
             "threshold": grid,
             "probability": [b.mean() for b in below],
-            "mcse": [mcse_of_probability(b) for b in below],
+            "mcse": [errors.of_probability(b) for b in below],
         }
     )
 
@@ -281,11 +295,10 @@ def _row(statement: str, label: str, mcse: float) -> dict[str, Any]:
     return {**dict.fromkeys(COLUMNS, np.nan), "statement": statement, "label": label, "mcse": mcse}
 
 
-def _measure(statement: str, label: str, draws: Draws) -> dict[str, Any]:
+def _measure(errors: ChainErrors, statement: str, label: str, draws: Draws) -> dict[str, Any]:
     tail = (1.0 - MASS) / 2.0
     lower, median, upper = np.quantile(draws, [tail, 0.5, 1.0 - tail])
-    # a ratio that is set, not estimated, has no Monte Carlo error
-    error = float(az.mcse(draws, method="median")) if np.ptp(draws) > 0 else 0.0
+    error = errors.of_median(draws)
     return {
         **_row(statement, label, error),
         "median": float(median),
@@ -295,14 +308,16 @@ def _measure(statement: str, label: str, draws: Draws) -> dict[str, Any]:
     }
 
 
-def _probability(statement: str, label: str, happens: NDArray[np.bool_]) -> dict[str, Any]:
-    row = _row(statement, label, mcse_of_probability(happens))
+def _probability(
+    errors: ChainErrors, statement: str, label: str, happens: NDArray[np.bool_]
+) -> dict[str, Any]:
+    row = _row(statement, label, errors.of_probability(happens))
     return {**row, "probability": float(happens.mean())}
 
 
-def _below(ratio: Draws, threshold: float) -> dict[str, Any]:
+def _below(errors: ChainErrors, ratio: Draws, threshold: float) -> dict[str, Any]:
     label = f"probability that the rate ratio is below {threshold:g}"
-    row = _probability("prob_rate_ratio_below", label, ratio < threshold)
+    row = _probability(errors, "prob_rate_ratio_below", label, ratio < threshold)
     return {**row, "threshold": float(threshold)}
 
 

@@ -3,158 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from bayes_msc.convergence import convergence, enough_draws
-from bayes_msc.errors import ModelError, OutputError
+from bayes_msc.errors import ModelError, OutputError, one_of
 from bayes_msc.files import replace_file
 from bayes_msc.groups import assemble
 from bayes_msc.identification import identification
 from bayes_msc.model import Model
 from bayes_msc.rows import arrange
+from bayes_msc.sampler import ENGINES, Sampler, Settings, why_not_trusted
 from bayes_msc.trial import Trial
 
 PACKAGES = ("bayes-msc", "pymc", "pytensor", "nutpie", "numba", "arviz", "numpy", "pandas", "scipy")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to sample.
-
-    Four chains make disagreement visible. nutpie has usually adapted after 400 steps; 1000 leave
-    room for the corner where patient_sd and overdispersion trade places. A target acceptance of
-    0.95 removes the single divergences that 0.9 leaves in some trials with one or two counts a
-    patient, each of which would cost a second, longer fit.
-    """
-
-    draws: int = 1000
-    tune: int = 1000
-    chains: int = 4
-    target_accept: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name in ("draws", "tune", "chains"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name} is {getattr(self, name)}: it must be 1 or more")
-        if not 0 < self.target_accept < 1:
-            raise ModelError(f"target_accept is {self.target_accept}: it must be between 0 and 1")
-
-
 TOO_FEW = "too few draws for the Monte Carlo error of a probability"
 #: Second attempt, where the diagnostics of the first failed.
 CAREFUL = Settings(draws=2000, tune=2000, chains=4, target_accept=0.99)
-
-
-class Sampler:
-    """One compiled structure, refitted with new data of the same kind and with new prior numbers.
-
-    Parameters
-    ----------
-    model : Model
-    trial : Trial
-        Any trial with the structure that is to be sampled.
-    """
-
-    _compiled: ClassVar[dict[tuple[Any, ...], Sampler]] = {}
-
-    def __init__(self, model: Model, trial: Trial) -> None:
-        import nutpie
-
-        from bayes_msc.graph import build
-
-        self._graph = build(model, trial)
-        self._nuts = nutpie.compile_pymc_model(self._graph)
-
-    @classmethod
-    def of(cls, model: Model, trial: Trial) -> Sampler:
-        """Return the sampler of this structure, compiled at most once in a process."""
-        key = structure(model, trial)
-        if key not in cls._compiled:
-            cls._compiled[key] = cls(model, trial)
-        return cls._compiled[key]
-
-    def sample(
-        self,
-        model: Model,
-        trial: Trial,
-        settings: Settings,
-        seed: int,
-        cores: int | None = None,
-        progress: bool = False,
-    ) -> xr.DataTree:
-        """Draw from the posterior of a model and a trial of this structure.
-
-        Parameters
-        ----------
-        model, trial : Model, Trial
-        settings : Settings
-        seed : int
-            The same seed gives the same draws, whatever the number of cores and whatever was
-            fitted before.
-        cores : int, optional
-            Chains that run at once; by default all cores, at most the number of chains.
-        progress : bool
-            Whether to show nutpie's progress bar.
-
-        Returns
-        -------
-        xarray.DataTree
-            Groups ``posterior`` and ``sample_stats``.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            If sampling was interrupted.
-        """
-        import nutpie
-
-        from bayes_msc.graph import data_of
-
-        data = data_of(model, trial)
-        # the chains' starting points are computed from the graph's own data, so these move along
-        for name, value in data.items():
-            self._graph[name].set_value(value)
-        trace: xr.DataTree = nutpie.sample(
-            self._nuts.with_data(**data),
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            cores=min(cores or os.cpu_count() or 1, settings.chains),
-            seed=seed,
-            target_accept=settings.target_accept,
-            save_warmup=False,
-            progress_bar=progress,
-        )
-        _refuse_partial(trace, settings)
-        return trace
-
-
-def _refuse_partial(trace: xr.DataTree, settings: Settings) -> None:
-    """Raise where sampling was interrupted: nutpie then returns what it has as if it were all."""
-    sizes = trace["posterior"].sizes
-    whole = sizes["chain"] == settings.chains and sizes["draw"] == settings.draws
-    if not whole or not np.isfinite(trace["sample_stats"]["energy"].to_numpy()).all():
-        raise KeyboardInterrupt("sampling was stopped before it was complete")
-
-
-def structure(model: Model, trial: Trial) -> tuple[Any, ...]:
-    """Everything about a model and a trial that is compiled rather than passed as numbers."""
-    priors = tuple(
-        (name, prior.distribution, np.shape(prior.parameters))
-        for name, prior in model.priors_for(trial).items()
-    )
-    sampled = model.patient_effect == "sampled"
-    patients = arrange(trial, model).n_patients if sampled else 0
-    return model.family, arrange(trial, model).names, priors, model.patient_effect, patients
 
 
 def fit(
@@ -166,14 +39,18 @@ def fit(
     tune: int = 1000,
     chains: int = 4,
     target_accept: float = 0.95,
+    engine: str = "nuts",
     cores: int | None = None,
     progress: bool | None = None,
 ) -> xr.DataTree:
-    """Fit a model to a trial by NUTS.
+    """Fit a model to a trial, by NUTS unless asked otherwise.
 
-    If the draws are too few for the Monte Carlo error of P(rate ratio < 1, 0.8 or 0.5), the fit is
-    repeated once with more of them; if a convergence check fails, with twice the tuning, twice the
-    draws and a target acceptance of 0.99. The attribute ``refitted`` says why.
+    With NUTS, if the draws are too few for the Monte Carlo error of P(rate ratio < 1, 0.8 or 0.5),
+    the fit is repeated once with more of them; if a convergence check fails, with twice the tuning,
+    twice the draws and a target acceptance of 0.99. The attribute ``refitted`` says why.
+
+    The fast engine samples the same density by adaptive importance sampling, in a hundredth of the
+    time. Where its weights cannot be trusted the fit is made by NUTS, and ``refitted`` says why.
 
     Parameters
     ----------
@@ -186,6 +63,9 @@ def fit(
         Draws kept and discarded in each chain, number of chains.
     target_accept : float
         Target acceptance rate of NUTS.
+    engine : str
+        ``"nuts"``; ``"fast"``, for models with an integrated patient effect; ``"auto"``, which is
+        fast for those and NUTS for others.
     cores : int, optional
         Chains that run at once; by default as many as there are cores.
     progress : bool, optional
@@ -198,7 +78,9 @@ def fit(
         ``log_prior``, ``prior``, ``prior_predictive``, ``posterior_predictive`` (a new trial of
         the same design, with new patients, at each draw), ``observed_data``, ``constant_data``.
         The attributes carry the card, the data, the seed and the versions, and as ``warnings``
-        the parameters that the prior alone or mainly informs.
+        the parameters that the prior alone or mainly informs. From the fast engine also
+        ``importance``: the points with their weights, and as attributes the log marginal
+        likelihood, its standard error and the Pareto k.
 
     Raises
     ------
@@ -208,16 +90,54 @@ def fit(
     card = model if isinstance(model, Model) else Model.load(model)
     settings = Settings(draws, tune, chains, target_accept)
     progress = sys.stderr.isatty() if progress is None else progress
+    one_of(engine, ENGINES, "engine", ModelError)
     rows = arrange(trial, card)
     sampler = Sampler.of(card, trial)
-    raw = sampler.sample(card, trial, settings, seed, cores, progress)
+    raw, failed = None, ""
+    if engine == "fast" or (engine == "auto" and card.patient_effect == "integrated"):
+        raw, failed = _fast(sampler, card, trial, settings, seed)
+    name = "nutpie NUTS" if raw is None else "adaptive importance sampling"
+    if raw is None:
+        raw, settings, reason = _nuts(sampler, card, trial, settings, seed, cores, progress)
+        failed = "; ".join(filter(None, (failed, reason)))
+    tree = assemble(trial, card, rows, raw, seed)
+    tree.attrs.update(_attributes(trial, card, settings, seed, failed))
+    tree.attrs["engine"] = name
+    return tree
+
+
+def _fast(
+    sampler: Sampler, model: Model, trial: Trial, settings: Settings, seed: int
+) -> tuple[xr.DataTree | None, str]:
+    """Draws by importance sampling, or none and the reason why."""
+    from bayes_msc.graph import data_of
+
+    try:
+        found = sampler.fast(data_of(model, trial), seed)
+    except ModelError as error:
+        if model.patient_effect == "sampled":
+            raise
+        return None, f"importance sampling: {error}"
+    reason = why_not_trusted(found)
+    return (None, reason) if reason else (sampler.tree(found, settings, seed), "")
+
+
+def _nuts(
+    sampler: Sampler,
+    model: Model,
+    trial: Trial,
+    settings: Settings,
+    seed: int,
+    cores: int | None,
+    progress: bool,
+) -> tuple[xr.DataTree, Settings, str]:
+    """Draws by NUTS, a second time where the first is not good enough, and the reason why."""
+    raw = sampler.sample(model, trial, settings, seed, cores, progress)
     failed = _failures(raw)
     if failed:
         settings = _more_draws(settings) if failed == TOO_FEW else _more_careful(settings)
-        raw = sampler.sample(card, trial, settings, seed, cores, progress)
-    tree = assemble(trial, card, rows, raw, seed)
-    tree.attrs.update(_attributes(trial, card, settings, seed, failed))
-    return tree
+        raw = sampler.sample(model, trial, settings, seed, cores, progress)
+    return raw, settings, failed
 
 
 def fit_poisson(trial: Trial, *, seed: int = 1, progress: bool | None = None) -> xr.DataTree:
@@ -273,7 +193,6 @@ def _attributes(
         "data_sha256": trial.sha256,
         "label": trial.label,
         "seed": seed,
-        "engine": "nutpie NUTS",
         "settings": json.dumps(asdict(settings)),
         "refitted": failed,
         "warnings": json.dumps(identification(trial, model), ensure_ascii=False),

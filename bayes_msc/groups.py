@@ -18,7 +18,16 @@ from bayes_msc.rows import Rows
 from bayes_msc.trial import Trial
 
 #: What is kept of the sampler's own records, by chain and draw.
-SAMPLE_STATS = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "mean_tree_accept")
+SAMPLE_STATS = (
+    "diverging",
+    "energy",
+    "logp",
+    "depth",
+    "n_steps",
+    "step_size",
+    "mean_tree_accept",
+    "replicate",
+)
 #: Standardised effects of the sampled hierarchy: on the log scale they are kept, as such not.
 SAMPLED = ("z", "treatment_z")
 TREATMENT_NODES = 21
@@ -66,7 +75,7 @@ def assemble(
     densities = log_prior(model, trial, draws)
     groups = {
         "posterior": posterior,
-        "sample_stats": raw["sample_stats"].to_dataset()[list(SAMPLE_STATS)],
+        "sample_stats": _kept(raw["sample_stats"].to_dataset()),
         "log_likelihood": _sampled_set(
             {"count": _by("patient", log_likelihood.reshape(*shape, -1))}, shape, patient
         ),
@@ -82,7 +91,13 @@ def assemble(
         ),
         "constant_data": _constant_data(trial, rows, observations),
     }
+    if "importance" in raw.children:
+        groups["importance"] = raw["importance"].to_dataset()
     return xr.DataTree.from_dict(groups)
+
+
+def _kept(stats: xr.Dataset) -> xr.Dataset:
+    return stats[[name for name in SAMPLE_STATS if name in stats]]
 
 
 def _with_fixed(posterior: xr.Dataset, model: Model, trial: Trial) -> xr.Dataset:

@@ -131,8 +131,8 @@ class Importance:
         below = (self.points[:, self.interest] < limit).astype(float)
         return self.mean(below), self.mcse(below)
 
-    def resample(self, chains: int, draws: int, rng: np.random.Generator) -> Array:
-        """Draw points with equal weights.
+    def choose(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Choose points with equal weights, by their indices.
 
         The points are taken at even steps of their cumulative weight, in the order of the
         coordinate of interest: its probabilities among the draws are those of the weights, to one
@@ -140,20 +140,27 @@ class Importance:
 
         Parameters
         ----------
-        chains, draws : int
+        count : int
         rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of int, shape (count,)
+        """
+        order = np.argsort(self.points[:, self.interest], kind="stable")
+        steps = (np.arange(count) + rng.random()) / count
+        cumulative = np.cumsum(self.weights[order])
+        chosen = np.searchsorted(cumulative, steps * cumulative[-1], side="right")
+        return rng.permutation(order[np.minimum(chosen, len(order) - 1)])
+
+    def resample(self, chains: int, draws: int, rng: np.random.Generator) -> Array:
+        """Draw points with equal weights: those that ``choose`` finds.
 
         Returns
         -------
         ndarray of float, shape (chains, draws, d)
         """
-        order = np.argsort(self.points[:, self.interest], kind="stable")
-        total = chains * draws
-        steps = (np.arange(total) + rng.random()) / total
-        cumulative = np.cumsum(self.weights[order])
-        chosen = np.searchsorted(cumulative, steps * cumulative[-1], side="right")
-        chosen = order[np.minimum(chosen, len(order) - 1)]
-        return self.points[rng.permutation(chosen)].reshape(chains, draws, -1)
+        return self.points[self.choose(chains * draws, rng)].reshape(chains, draws, -1)
 
 
 class _Target:

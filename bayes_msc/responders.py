@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_msc.convergence import mcse_of_probability
 from bayes_msc.errors import ModelError
 from bayes_msc.fit import model_of, trial_of
+from bayes_msc.monte_carlo import errors_of
 
 COLUMNS = ("statement", "label", "expected", "lower", "upper", "of", "prior_expected", "caution")
 
@@ -69,12 +69,14 @@ def patient_ratios(fit: xr.DataTree) -> pd.DataFrame:
     if "patient_log_rate_ratio" not in fit["posterior"]:
         patients_benefiting(fit)
     array = fit["posterior"]["patient_log_rate_ratio"]
-    rows = []
+    rows, errors = [], errors_of(fit)
     for patient in array["patient"].to_numpy():
         draws = array.sel(patient=patient).to_numpy()
         lower, median, upper = np.exp(np.quantile(draws, [0.025, 0.5, 0.975]))
         below = draws < 0
-        rows.append((str(patient), median, lower, upper, below.mean(), mcse_of_probability(below)))
+        rows.append(
+            (str(patient), median, lower, upper, below.mean(), errors.of_probability(below))
+        )
     columns = ["patient", "median", "lower", "upper", "probability", "mcse"]
     return pd.DataFrame(rows, columns=columns)
 

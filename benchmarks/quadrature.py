@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
