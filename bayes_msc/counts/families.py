@@ -78,22 +78,22 @@ class Family:
         return "zero_inflation" in self.parameters
 
 
-@njit
+@njit(error_model="numpy")
 def _poisson_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     return y * log_mean - mean, y - mean, 0.0, 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _poisson_constant(y: float, k: float, p: float) -> Three:
     return -math.lgamma(y + 1.0), 0.0, 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _poisson_information(y: float, mean: float, k: float, p: float) -> float:
     return mean
 
 
-@njit
+@njit(error_model="numpy")
 def _nb2_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     x = k * mean
     # away from 0 the plain logarithm has all digits too, in half the time
@@ -104,18 +104,18 @@ def _nb2_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> F
     return value, (y - mean) / (1.0 + x), by_k, 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _nb2_constant(y: float, k: float, p: float) -> Three:
     value, slope = log_rising(y, k)
     return value - math.lgamma(y + 1.0), slope, 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _nb2_information(y: float, mean: float, k: float, p: float) -> float:
     return (1.0 + k * y) * mean / (1.0 + k * mean) ** 2
 
 
-@njit
+@njit(error_model="numpy")
 def _nb1_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     # the size is mean / k, so that the rising factorial depends on the mean
     ratio = k / mean
@@ -126,17 +126,17 @@ def _nb1_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> F
     return value, by_mean, slope / mean + mean * log1p_excess(k, log1p_k), 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _nb1_constant(y: float, k: float, p: float) -> Three:
     return -y * math.log1p(k) - math.lgamma(y + 1.0), -(y) / (1.0 + k), 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _nb1_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + k)
 
 
-@njit
+@njit(error_model="numpy")
 def _generalized_poisson_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     scale = 1.0 + k
     if y == 0.0:
@@ -147,17 +147,17 @@ def _generalized_poisson_kernel(y: float, log_mean: float, mean: float, k: float
     return value, by_mean, (y - 1.0) * y / spread - (y - mean) / (scale * scale), 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _generalized_poisson_constant(y: float, k: float, p: float) -> Three:
     return -y * math.log1p(k) - math.lgamma(y + 1.0), -y / (1.0 + k), 0.0
 
 
-@njit
+@njit(error_model="numpy")
 def _generalized_poisson_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + k) ** 2
 
 
-@njit
+@njit(error_model="numpy")
 def _inflated(y: float, inner: Four, p: float) -> Four:
     """Mix zeros of weight p with a family whose kernel at mean / (1 - p) is ``inner``."""
     value, by_mean, by_k, _ = inner
@@ -174,33 +174,33 @@ def _inflated(y: float, inner: Four, p: float) -> Four:
     return total, share * by_mean, share * by_k, by_p
 
 
-@njit
+@njit(error_model="numpy")
 def _zip_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     rest = 1.0 - p
     inner = _poisson_kernel(y, log_mean - math.log1p(-p), mean / rest, k, p)
     return _inflated(y, inner, p)
 
 
-@njit
+@njit(error_model="numpy")
 def _zinb_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     rest = 1.0 - p
     inner = _nb2_kernel(y, log_mean - math.log1p(-p), mean / rest, k, p)
     return _inflated(y, inner, p)
 
 
-@njit
+@njit(error_model="numpy")
 def _zip_information(y: float, mean: float, k: float, p: float) -> float:
     inner = mean / (1.0 - p)
     return inner if y > 0.0 else inner / (1.0 + inner)
 
 
-@njit
+@njit(error_model="numpy")
 def _zinb_information(y: float, mean: float, k: float, p: float) -> float:
     inner = mean / (1.0 - p)
     return (1.0 + k * y) * inner / (1.0 + (k + (y == 0.0)) * inner) ** 2
 
 
-@njit
+@njit(error_model="numpy")
 def _hurdle_log_mean(log_mean: float, k: float, p: float) -> Four:
     """Log mean of the negative binomial that is truncated, and its derivatives in (log_mean, k, p).
 
@@ -222,7 +222,7 @@ def _hurdle_log_mean(log_mean: float, k: float, p: float) -> Four:
     return root, slope / by_root, -by_k / by_root, slope_p / by_root
 
 
-@njit
+@njit(error_model="numpy")
 def _hurdle_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     if y == 0.0:
         value, by_mean, by_p, _ = _nb2_kernel(0.0, log_mean, mean, p, 0.0)
@@ -238,17 +238,17 @@ def _hurdle_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -
     )
 
 
-@njit
+@njit(error_model="numpy")
 def _hurdle_constant(y: float, k: float, p: float) -> Three:
     return _nb2_constant(y, k, p)
 
 
-@njit
+@njit(error_model="numpy")
 def _hurdle_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + (k if y > 0.0 else p) * mean)
 
 
-@njit
+@njit(error_model="numpy")
 def _lognormal_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + k * mean)
 

@@ -28,6 +28,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayes_msc.counts.families import FAMILIES
+from bayes_msc.counts.smooth import integral, integrand, prepare
 
 DROP = 18.0
 #: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
@@ -42,6 +43,7 @@ _WIDE_LOADING = 1.5
 _BEND = 0.5
 #: Beyond this log mean, on either side, a warm-up step has gone astray; the mean stays a number.
 _LARGEST = 300.0
+_LARGEST_MEAN, _SMALLEST_MEAN = math.exp(_LARGEST), math.exp(-_LARGEST)
 Matrix = NDArray[np.float64]
 
 
@@ -78,10 +80,11 @@ def patient_integral(family: str) -> PatientIntegral:
     row = FAMILIES[family]
     kernel, constant, information_of = row.kernel, row.constant, row.information
     smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
+    poisson = not row.dispersed
 
     # array expressions are written as loops: Numba compiles those in a fraction of the time
 
-    @njit
+    @njit(error_model="numpy")
     def largest(loading: Any, seen: Any) -> float:
         value = 0.0
         for j in range(loading.shape[0]):
@@ -89,21 +92,16 @@ def patient_integral(family: str) -> PatientIntegral:
                 value = max(value, abs(loading[j]))
         return value
 
-    @njit
-    def log_integrand(
-        z: float,
-        count: Any,
-        eta: Any,
-        loading: Any,
-        seen: Any,
-        k: Any,
-        p: Any,
-        bound: bool = False,
-    ) -> tuple[float, float, float]:
+    @njit(error_model="numpy")
+    def log_integrand(z: float, patient: Any, bound: bool = False) -> tuple[float, float, float]:
         """Value, score and information in z, up to a constant.
 
         With ``bound`` rows of no events take no part: their log probability is below 0.
         """
+        if smooth:
+            start, slope, parts, n = patient
+            return integrand(z, start, slope, parts, n, poisson)
+        count, eta, loading, seen, k, p = patient
         value, score, information = -0.5 * z * z, -z, 1.0
         for j in range(eta.shape[0]):
             if seen[j] == 0.0 or (bound and count[j] == 0.0):
@@ -116,23 +114,23 @@ def patient_integral(family: str) -> PatientIntegral:
             information += loading[j] ** 2 * information_of(count[j], mean, k[j], p[j])
         return value, score, information
 
-    @njit
-    def mode_of(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
-    ) -> tuple[float, float, float]:
-        """Mode, value and information there: Newton steps inside a shrinking bracket.
-
-        The start is where the mode would be, had the patient's rate a gamma distribution.
-        """
+    @njit(error_model="numpy")
+    def guess(count: Any, eta: Any, loading: Any, seen: Any) -> float:
+        """Where the mode would be, had the patient's rate a gamma distribution."""
         total, expected, z = 0.0, 0.0, 0.0
         for j in range(eta.shape[0]):
             if seen[j] != 0.0 and loading[j] > 0.05:
-                prior = 1.0 / (loading[j] * loading[j])
                 total += count[j]
                 expected += math.exp(max(-_LARGEST, min(_LARGEST, eta[j])))
-                z = math.log((total + prior) / (expected + prior)) / loading[j]
+                prior = 1.0 / (loading[j] * loading[j])
+                z = loading[j]
+        return math.log((total + prior) / (expected + prior)) / z if z > 0.0 else 0.0
+
+    @njit(error_model="numpy")
+    def mode_of(z: float, patient: Any) -> tuple[float, float, float]:
+        """Mode, value and information there: Newton steps from z inside a shrinking bracket."""
         low, high, before = -math.inf, math.inf, math.inf
-        value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
+        value, score, information = log_integrand(z, patient)
         for _ in range(100):
             if score > 0.0:
                 low = z
@@ -148,22 +146,11 @@ def patient_integral(family: str) -> PatientIntegral:
             if slow or not low < z < high:
                 z = 0.5 * (low + high)
             before = abs(score)
-            value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
+            value, score, information = log_integrand(z, patient)
         return z, value, information
 
-    @njit
-    def edge(
-        mode: float,
-        top: float,
-        information: float,
-        side: float,
-        count: Any,
-        eta: Any,
-        loading: Any,
-        seen: Any,
-        k: Any,
-        p: Any,
-    ) -> float:
+    @njit(error_model="numpy")
+    def edge(mode: float, top: float, information: float, side: float, patient: Any) -> float:
         """Point on one side of the mode where the log integrand has fallen by DROP, or just beyond.
 
         A log-concave integrand falls at least as fast as the standard normal, which brackets the
@@ -174,11 +161,11 @@ def patient_integral(family: str) -> PatientIntegral:
         """
         inside, outside = mode, mode + side * math.sqrt(2.0 * DROP)
         z = mode + side * math.sqrt(2.0 * DROP / information)
-        value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
+        value, score, _ = log_integrand(z, patient, inflated)
         while not smooth and value > top - DROP:
             inside, z = z, z + side * 4.0
             outside = z
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
+            value, score, _ = log_integrand(z, patient, inflated)
         for _ in range(60):
             excess = top - DROP - value
             if 0.0 <= excess < 0.05 * DROP:
@@ -190,21 +177,21 @@ def patient_integral(family: str) -> PatientIntegral:
             z += excess / score
             if not min(inside, outside) < z < max(inside, outside):
                 z = 0.5 * (inside + outside)
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
+            value, score, _ = log_integrand(z, patient, inflated)
         return z
 
-    @njit
+    @njit(error_model="numpy")
     def interval(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
+        z: float, patient: Any, widest: float, n_nodes: int
     ) -> tuple[float, float, float, float, int]:
         """Mode, value there, slope and bend of the map, and number of nodes."""
-        mode, top, information = mode_of(count, eta, loading, seen, k, p)
-        left = edge(mode, top, information, -1.0, count, eta, loading, seen, k, p)
-        right = edge(mode, top, information, 1.0, count, eta, loading, seen, k, p)
+        mode, top, information = mode_of(z, patient)
+        left = edge(mode, top, information, -1.0, patient)
+        right = edge(mode, top, information, 1.0, patient)
         slope = 0.5 * (right - left)
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
-        if n_nodes == 0 and largest(loading, seen) < _WIDE_LOADING:
+        if n_nodes == 0 and widest < _WIDE_LOADING:
             if smooth:
                 width = (right - left) * math.sqrt(information)
                 skewness = abs(left + right - 2.0 * mode) / (right - left)
@@ -214,7 +201,15 @@ def patient_integral(family: str) -> PatientIntegral:
                 nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
 
-    @njit
+    @njit(error_model="numpy")
+    def prepared(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, parts: Any) -> Any:
+        """What ``log_integrand`` takes for a patient."""
+        if smooth:
+            start, slope, n = prepare(count, eta, loading, seen, k, poisson, parts)
+            return start, slope, parts, n
+        return count, eta, loading, seen, k, p
+
+    @njit(error_model="numpy")
     def node(mode: float, slope: float, bend: float, m: int, nodes: int) -> tuple[float, float]:
         """Place and log weight (with the normal density) of one node."""
         t = -1.0 + 2.0 * m / (nodes - 1)
@@ -223,27 +218,38 @@ def patient_integral(family: str) -> PatientIntegral:
         width = (slope + bend * t / root) * 2.0 / (nodes - 1)
         return z, width
 
-    @njit
-    def patient(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
+    @njit(error_model="numpy")
+    def log_likelihood(
+        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int, parts: Any
     ) -> float:
-        if largest(loading, seen) == 0.0:
-            value = log_integrand(0.0, count, eta, loading, seen, k, p)[0]
+        patient = prepared(count, eta, loading, seen, k, p, parts)
+        widest = largest(loading, seen)
+        if widest == 0.0:
+            value = log_integrand(0.0, patient)[0]
         else:
-            mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
-            total = 0.0
-            for m in range(nodes):
-                z, width = node(mode, slope, bend, m, nodes)
-                total += width * math.exp(
-                    log_integrand(z, count, eta, loading, seen, k, p)[0] - top
-                )
-            value = top + math.log(total) - 0.5 * math.log(2.0 * math.pi)
+            z = guess(count, eta, loading, seen)
+            mode, top, slope, bend, nodes = interval(z, patient, widest, n_nodes)
+            value = sum_of(patient, mode, top, slope, bend, nodes) - 0.5 * math.log(2.0 * math.pi)
         for j in range(eta.shape[0]):
             if seen[j] != 0.0:
                 value += constant(count[j], k[j], p[j])[0]
         return value
 
-    @njit
+    @njit(error_model="numpy")
+    def sum_of(
+        patient: Any, mode: float, top: float, slope: float, bend: float, nodes: int
+    ) -> float:
+        """Log of the trapezoidal sum."""
+        if smooth:
+            start, gain, parts, n = patient
+            return integral(start, gain, parts, n, poisson, mode, top, slope, bend, nodes, _BEND)
+        total = 0.0
+        for m in range(nodes):
+            z, width = node(mode, slope, bend, m, nodes)
+            total += width * math.exp(log_integrand(z, patient)[0] - top)
+        return top + math.log(total)
+
+    @njit(error_model="numpy")
     def accumulate(
         z: float,
         count: Any,
@@ -265,7 +271,7 @@ def patient_integral(family: str) -> PatientIntegral:
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
         return value
 
-    @njit
+    @njit(error_model="numpy")
     def patient_gradient(
         count: Any,
         eta: Any,
@@ -276,6 +282,7 @@ def patient_integral(family: str) -> PatientIntegral:
         n_nodes: int,
         slopes: Any,
         out: Any,
+        parts: Any,
     ) -> float:
         """Log likelihood of a patient; its derivatives are added up in ``out``, (4, rows)."""
         rows = eta.shape[0]
@@ -288,7 +295,9 @@ def patient_integral(family: str) -> PatientIntegral:
                 if seen[j] != 0.0:
                     out[0, j], out[2, j], out[3, j] = slopes[0, j], slopes[1, j], slopes[2, j]
         else:
-            mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
+            patient = prepared(count, eta, loading, seen, k, p, parts)
+            z = guess(count, eta, loading, seen)
+            mode, top, slope, bend, nodes = interval(z, patient, largest(loading, seen), n_nodes)
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -314,14 +323,16 @@ def patient_integral(family: str) -> PatientIntegral:
                 out[3, j] += by_p
         return value
 
-    @njit
+    @njit(error_model="numpy")
     def logp(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int) -> Matrix:
-        values = np.empty(eta.shape[0])
+        values, parts = np.empty(eta.shape[0]), np.empty((3, eta.shape[1]))
         for i in range(eta.shape[0]):
-            values[i] = patient(count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes)
+            values[i] = log_likelihood(
+                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, parts
+            )
         return values
 
-    @njit
+    @njit(error_model="numpy")
     def logp_and_gradient(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> tuple[Matrix, Matrix, Matrix, Matrix, Matrix]:
@@ -329,43 +340,36 @@ def patient_integral(family: str) -> PatientIntegral:
         values = np.empty(n)
         by_eta, by_loading = np.empty((n, rows)), np.empty((n, rows))
         by_k, by_p = np.empty((n, rows)), np.empty((n, rows))
-        slopes, out = np.zeros((3, rows)), np.empty((4, rows))
+        slopes, out, parts = np.zeros((3, rows)), np.empty((4, rows)), np.empty((3, rows))
         for i in range(n):
             values[i] = patient_gradient(
-                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, slopes, out
+                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, slopes, out, parts
             )
             for j in range(rows):
                 by_eta[i, j], by_loading[i, j] = out[0, j], out[1, j]
                 by_k[i, j], by_p[i, j] = out[2, j], out[3, j]
         return values, by_eta, by_loading, by_k, by_p
 
-    @njit
+    @njit(error_model="numpy")
     def nodes_of(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> Any:
-        nodes = np.empty(eta.shape[0], dtype=np.int64)
+        nodes, parts = np.empty(eta.shape[0], dtype=np.int64), np.empty((3, eta.shape[1]))
         for i in range(eta.shape[0]):
-            nodes[i] = interval(count[i], eta[i], loading[i], seen[i], k[i], p[i], 0)[4]
+            patient = prepared(count[i], eta[i], loading[i], seen[i], k[i], p[i], parts)
+            z = guess(count[i], eta[i], loading[i], seen[i])
+            nodes[i] = interval(z, patient, largest(loading[i], seen[i]), 0)[4]
         return nodes
 
-    @njit
+    @njit(error_model="numpy")
     def draw_patient(
-        count: Any,
-        eta: Any,
-        loading: Any,
-        seen: Any,
-        k: Any,
-        p: Any,
-        uniform: float,
-        place: float,
-        n_nodes: int,
-        nodes: Any,
-        heights: Any,
+        z: float, patient: Any, uniform: float, place: float, nodes: Any, heights: Any
     ) -> float:
         """Draw z from its posterior, whose density is taken as linear between the nodes."""
-        mode, top, slope, bend, _ = interval(count, eta, loading, seen, k, p, n_nodes)
+        n_nodes = len(nodes)
+        mode, top, slope, bend, _ = interval(z, patient, 0.0, n_nodes)
         total = 0.0
         for m in range(n_nodes):
             nodes[m], _ = node(mode, slope, bend, m, n_nodes)
-            heights[m] = math.exp(log_integrand(nodes[m], count, eta, loading, seen, k, p)[0] - top)
+            heights[m] = math.exp(log_integrand(nodes[m], patient)[0] - top)
             if m > 0:
                 total += 0.5 * (heights[m] + heights[m - 1]) * (nodes[m] - nodes[m - 1])
         target, m, below = uniform * total, 0, 0.0
@@ -382,7 +386,7 @@ def patient_integral(family: str) -> PatientIntegral:
         x = 2.0 * share / max(left + root, 1e-300)
         return nodes[m] + x * (nodes[m + 1] - nodes[m])
 
-    @njit
+    @njit(error_model="numpy")
     def draw(
         count: Any,
         seen: Any,
@@ -395,23 +399,14 @@ def patient_integral(family: str) -> PatientIntegral:
     ) -> tuple[Matrix, Matrix]:
         draws, n, _ = eta.shape
         effect, values = np.empty((draws, n)), np.empty((draws, n))
-        nodes, heights = np.empty(n_nodes), np.empty(n_nodes)
+        nodes, heights, parts = np.empty(n_nodes), np.empty(n_nodes), np.empty((3, eta.shape[2]))
         for d in range(draws):
             for i in range(n):
-                row = (count[i], eta[d, i], loading[d, i], seen[i], k[d, i], p[d, i])
-                values[d, i] = patient(row[0], row[1], row[2], row[3], row[4], row[5], 0)
+                y, e, w, s = count[i], eta[d, i], loading[d, i], seen[i]
+                values[d, i] = log_likelihood(y, e, w, s, k[d, i], p[d, i], 0, parts)
+                patient = prepared(y, e, w, s, k[d, i], p[d, i], parts)
                 effect[d, i] = draw_patient(
-                    row[0],
-                    row[1],
-                    row[2],
-                    row[3],
-                    row[4],
-                    row[5],
-                    uniform[0, d, i],
-                    uniform[1, d, i],
-                    n_nodes,
-                    nodes,
-                    heights,
+                    guess(y, e, w, s), patient, uniform[0, d, i], uniform[1, d, i], nodes, heights
                 )
         return effect, values
 
