@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bayes_msc.published import Published, load_published, published_names, read_published
     from bayes_msc.reading import read_trial
     from bayes_msc.reanalysis import Reanalysis, reanalyze
+    from bayes_msc.refits import refit_many
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.template import write_template
@@ -71,6 +72,7 @@ _HOME = {
     "read_published": "published",
     "read_trial": "reading",
     "reanalyze": "reanalysis",
+    "refit_many": "refits",
     "report": "report",
     "rootogram": "checks",
     "save_fit": "fit",
@@ -113,6 +115,7 @@ __all__ = [
     "read_published",
     "read_trial",
     "reanalyze",
+    "refit_many",
     "report",
     "rootogram",
     "save_fit",

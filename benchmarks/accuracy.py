@@ -124,7 +124,7 @@ def answer(density: Density, seed: int, large: bool = False) -> dict[str, float]
 
 def nuts(model: Model, trial: Trial, seed: int) -> dict[str, float]:
     """40,000 draws of NUTS."""
-    from bayes_msc.fit import Sampler, Settings
+    from bayes_msc.sampler import Sampler, Settings
 
     draws = Sampler.of(model, trial).sample(model, trial, Settings(draws=10_000), seed)
     value = draws["posterior"]["log_rate_ratio"].to_numpy().ravel()

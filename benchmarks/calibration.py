@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bayes_msc.effects import recover
-from bayes_msc.fit import Sampler, Settings
+from bayes_msc.sampler import Sampler, Settings
 from bayes_msc.model import Model
 from bayes_msc.predictive import prior_draws
 from bayes_msc.predictor import row_parameters

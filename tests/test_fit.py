@@ -21,8 +21,6 @@ from bayes_msc.errors import ModelError, OutputError
 from bayes_msc.estimands import summarize
 from bayes_msc.fit import (
     PACKAGES,
-    Sampler,
-    Settings,
     card_for,
     fit,
     fit_negative_binomial,
@@ -30,12 +28,12 @@ from bayes_msc.fit import (
     load_fit,
     model_of,
     save_fit,
-    structure,
     trial_of,
 )
 from bayes_msc.graph import build
 from bayes_msc.model import Model, log_pooled_rate
 from bayes_msc.prior import Prior
+from bayes_msc.sampler import Sampler, Settings, structure
 from bayes_msc.trial import Trial
 
 GROUPS = {

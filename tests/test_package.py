@@ -40,6 +40,7 @@ NAMES = {
     "read_published",
     "read_trial",
     "reanalyze",
+    "refit_many",
     "report",
     "rootogram",
     "save_fit",

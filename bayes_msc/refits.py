@@ -1,0 +1,301 @@
+"""Many refits of one structure: batches over processes, the same under any number of workers."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_msc.convergence import THRESHOLDS, convergence
+from bayes_msc.errors import ModelError, one_of
+from bayes_msc.importance import Importance
+from bayes_msc.model import Model
+from bayes_msc.monte_carlo import errors_of
+from bayes_msc.sampler import ENGINES, Sampler, Settings, why_not_trusted
+from bayes_msc.trial import Trial
+
+Numbers = Mapping[str, NDArray[np.float64]]
+Row = dict[str, Any]
+
+#: Refits handed to a worker at once: enough to make the hand-over cheap, few enough that the bar
+#: moves and that little is lost when the run is stopped.
+CHUNK = 25
+_MASS = 0.95
+
+
+@dataclass(frozen=True)
+class Job:
+    """One refit: the numbers that go into a compiled structure, and a seed.
+
+    Attributes
+    ----------
+    numbers : mapping of str to ndarray
+        From ``bayes_msc.graph.data_of``.
+    seed : int
+    """
+
+    numbers: Numbers
+    seed: int
+
+
+class Stopped(KeyboardInterrupt):
+    """A run that was stopped; ``finished`` is the table of the refits that were done."""
+
+    def __init__(self, finished: pd.DataFrame) -> None:
+        super().__init__(f"stopped after {len(finished)} refits")
+        self.finished = finished
+
+
+def refit_many(
+    pairs: Sequence[tuple[Model, Trial]],
+    *,
+    engine: str = "auto",
+    thresholds: Sequence[float] = THRESHOLDS,
+    seed: int = 1,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    progress: bool | None = None,
+) -> pd.DataFrame:
+    """Fit many models to many trials, each in milliseconds where the fast engine may be used.
+
+    Parameters
+    ----------
+    pairs : sequence of (Model, Trial)
+        They may differ in structure; each structure is compiled once in each process.
+    engine : str
+        ``"auto"`` or ``"fast"``: importance sampling, and NUTS where its weights cannot be trusted
+        (with ``"fast"`` a model of sampled effects is refused); ``"nuts"``: NUTS.
+    thresholds : sequence of float
+        Rate ratios c for which P(rate ratio < c) is wanted.
+    seed : int
+        Fixes the draws of every refit, whatever the number of workers and their order.
+    executor : concurrent.futures.Executor, optional
+        Where to run: for example ``dask.distributed.Client(...).get_executor()``. By default
+        processes of this machine, if there are enough refits to be worth their start.
+    workers : int, optional
+        Number of those processes; by default as many as there are cores.
+    progress : bool, optional
+        Whether to show a progress bar; by default where there is a terminal to show it on.
+
+    Returns
+    -------
+    DataFrame
+        One row a refit, in the order of ``pairs``: ``refit`` (its place), ``median``, ``mean``,
+        ``lower`` and ``upper`` (95 % equal-tailed) of the rate ratio, ``log_mean`` and ``log_sd``
+        of its logarithm, ``prob_below_<c>`` and ``mcse_below_<c>`` for every threshold,
+        ``log_marginal_likelihood`` and its standard error (NaN from NUTS), ``pareto_k``,
+        ``effective_size``, ``engine``, ``note`` (why NUTS took over) and ``ok`` (whether the
+        checks passed).
+
+    Raises
+    ------
+    ModelError
+        If a model does not fit its trial.
+    Stopped
+        If the run was interrupted: what is finished is kept in it.
+    """
+    one_of(engine, ENGINES, "engine", ModelError)
+    batches = _batches(pairs, engine, tuple(thresholds), seed)
+    total = len(pairs)
+    finished: list[tuple[int, Row]] = []
+    try:
+        with _bar(total, progress) as advance:
+            for rows in _run(batches, executor, workers or os.cpu_count() or 1):
+                finished.extend(rows)
+                advance(len(rows))
+    except KeyboardInterrupt:
+        raise Stopped(_table(finished)) from None
+    return _table(finished)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some jobs of one structure, with all that a worker needs."""
+
+    model: Model
+    trial: Trial
+    engine: str
+    thresholds: tuple[float, ...]
+    jobs: tuple[tuple[int, Job], ...]
+
+
+def _batches(
+    pairs: Sequence[tuple[Model, Trial]], engine: str, thresholds: tuple[float, ...], seed: int
+) -> list[_Batch]:
+    from bayes_msc.graph import data_of
+    from bayes_msc.sampler import structure
+
+    groups: dict[tuple[Any, ...], list[tuple[int, Job]]] = {}
+    first: dict[tuple[Any, ...], tuple[Model, Trial]] = {}
+    for index, (model, trial) in enumerate(pairs):
+        key = structure(model, trial)
+        first.setdefault(key, (model, trial))
+        job = Job(data_of(model, trial), seed_of(seed, index))
+        groups.setdefault(key, []).append((index, job))
+    return [
+        _Batch(*first[key], engine, thresholds, tuple(jobs[start : start + CHUNK]))
+        for key, jobs in groups.items()
+        for start in range(0, len(jobs), CHUNK)
+    ]
+
+
+def seed_of(seed: int, index: int) -> int:
+    """Seed of one refit of a run: it depends on its place, not on who computes it when."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+
+
+def _run(
+    batches: Sequence[_Batch], executor: Executor | None, workers: int
+) -> Iterator[list[tuple[int, Row]]]:
+    few = sum(len(batch.jobs) for batch in batches) < 2 * CHUNK
+    if executor is None and (few or workers == 1):
+        yield from map(_work, batches)
+    elif executor is None:
+        # a forked process would share the threads of the parent's numerical libraries
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts) as pool:
+            yield from _gather(pool, batches)
+    else:
+        yield from _gather(executor, batches)
+
+
+def _gather(executor: Executor, batches: Iterable[_Batch]) -> Iterator[list[tuple[int, Row]]]:
+    futures: list[Future[list[tuple[int, Row]]]] = [executor.submit(_work, b) for b in batches]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the parent, which keeps what is finished."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(batch: _Batch) -> list[tuple[int, Row]]:
+    """Do the jobs of one batch, in whichever process this is."""
+    sampler = Sampler.of(batch.model, batch.trial)
+    return [(index, _refit(sampler, batch, job)) for index, job in batch.jobs]
+
+
+def _refit(sampler: Sampler, batch: _Batch, job: Job) -> Row:
+    note = ""
+    if batch.engine == "fast" or (
+        batch.engine == "auto" and batch.model.patient_effect == "integrated"
+    ):
+        try:
+            found = sampler.fast(job.numbers, job.seed)
+        except ModelError as error:
+            if batch.model.patient_effect == "sampled":
+                raise
+            note = f"importance sampling: {error}"
+        else:
+            note = why_not_trusted(found)
+            if not note:
+                return _of_points(found, batch.thresholds)
+    # one process a core already: the chains of a refit run one after another
+    trace = sampler.nuts(job.numbers, Settings(), job.seed, cores=1)
+    return _of_chains(trace, batch.thresholds, note)
+
+
+def _of_points(found: Importance, thresholds: Sequence[float]) -> Row:
+    """Summarise weighted points."""
+    value = found.points[:, found.interest]
+    order = np.argsort(value, kind="stable")
+    # the share of the weight below a point, half of its own counted in
+    below = np.cumsum(found.weights[order]) - 0.5 * found.weights[order]
+    quantiles = np.interp([(1 - _MASS) / 2, 0.5, (1 + _MASS) / 2], below, value[order])
+    mean = found.mean(value)
+    row = _statements(quantiles, found.mean(np.exp(value)), mean, value, found.weights)
+    for c in thresholds:
+        row[f"prob_below_{c:g}"], row[f"mcse_below_{c:g}"] = found.probability_below(math.log(c))
+    return {
+        **row,
+        "log_marginal_likelihood": found.log_marginal,
+        "log_marginal_likelihood_se": found.log_marginal_se,
+        "pareto_k": found.pareto_k,
+        "effective_size": found.ess,
+        "engine": "fast",
+        "note": "",
+        "ok": True,
+    }
+
+
+def _of_chains(trace: xr.DataTree, thresholds: Sequence[float], note: str) -> Row:
+    """Summarise chains of NUTS."""
+    value = trace["posterior"]["log_rate_ratio"].to_numpy()
+    errors = errors_of(trace)
+    quantiles = np.quantile(value, [(1 - _MASS) / 2, 0.5, (1 + _MASS) / 2])
+    equal = np.full(value.size, 1.0 / value.size)
+    row = _statements(quantiles, float(np.exp(value).mean()), value.mean(), value.ravel(), equal)
+    for c in thresholds:
+        below = value < math.log(c)
+        row[f"prob_below_{c:g}"] = float(below.mean())
+        row[f"mcse_below_{c:g}"] = errors.of_probability(below)
+    checks = convergence(trace)
+    size = checks.loc[checks["check"] == "bulk ESS", "value"].iloc[0]
+    return {
+        **row,
+        "log_marginal_likelihood": math.nan,
+        "log_marginal_likelihood_se": math.nan,
+        "pareto_k": math.nan,
+        "effective_size": float(size),
+        "engine": "nuts",
+        "note": note,
+        "ok": bool(checks["ok"].all()),
+    }
+
+
+def _statements(
+    quantiles: NDArray[np.float64],
+    ratio: float,
+    mean: float,
+    value: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> Row:
+    lower, median, upper = np.exp(quantiles)
+    return {
+        "median": float(median),
+        "mean": float(ratio),
+        "lower": float(lower),
+        "upper": float(upper),
+        "log_mean": float(mean),
+        "log_sd": float(np.sqrt(weights @ (value - mean) ** 2)),
+    }
+
+
+def _table(finished: Iterable[tuple[int, Row]]) -> pd.DataFrame:
+    rows = [{"refit": index, **row} for index, row in finished]
+    if not rows:
+        return pd.DataFrame()
+    return pd.DataFrame(rows).sort_values("refit", ignore_index=True)
+
+
+@contextmanager
+def _bar(total: int, wanted: bool | None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar with the time left."""
+    if not (sys.stderr.isatty() if wanted is None else wanted):
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = ("refits", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("refits", total=total)
+        yield lambda done: progress.advance(task, done)
