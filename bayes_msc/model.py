@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -380,6 +381,7 @@ def reasoned(prior: Prior) -> Prior:
     return prior if prior.why else prior.because("given by the analyst")
 
 
+@lru_cache(maxsize=16)
 def log_pooled_rate(trial: Trial) -> float:
     """Log of (all events + 0.5) over all exposure seen, both arms together."""
     seen = trial.seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -112,8 +113,15 @@ def arrange(trial: Trial, model: Model, *, unseen: bool = False) -> Rows:
     ModelError
         If the model does not fit the trial's design or lacks its data.
     """
+    return _arranged(trial, model.terms_for(trial), tuple(model.covariates), unseen)
+
+
+# trials and rows are never changed, and refits ask for the same ones again and again
+@lru_cache(maxsize=16)
+def _arranged(
+    trial: Trial, terms: tuple[str, ...], covariates: tuple[str, ...], unseen: bool
+) -> Rows:
     table = trial.data if unseen else trial.seen
-    terms = model.terms_for(trial)
     joint = "baseline-joint" in terms
     patient_index, patients = pd.factorize(table["patient"], sort=False)
     row_index = table.groupby("patient", sort=False).cumcount().to_numpy() + joint
@@ -124,7 +132,7 @@ def arrange(trial: Trial, model: Model, *, unseen: bool = False) -> Rows:
         array[patient_index, row_index] = values
         return array
 
-    columns, scales = _design(trial, model, table, terms)
+    columns, scales = _design(trial, covariates, table, terms)
     count = table["count"]
     rows = Rows(
         patients=tuple(str(patient) for patient in patients),
@@ -139,12 +147,12 @@ def arrange(trial: Trial, model: Model, *, unseen: bool = False) -> Rows:
         scales=scales,
     )
     if joint:
-        _put_baseline_first(rows, trial, table, model)
+        _put_baseline_first(rows, trial, table, covariates)
     return rows
 
 
 def _design(
-    trial: Trial, model: Model, table: pd.DataFrame, terms: tuple[str, ...]
+    trial: Trial, covariates: tuple[str, ...], table: pd.DataFrame, terms: tuple[str, ...]
 ) -> tuple[dict[str, Array], dict[str, tuple[float, float]]]:
     """Columns of the design by coefficient, with the centre and scale of those that have one."""
     columns, scales = {}, {}
@@ -154,7 +162,7 @@ def _design(
             columns[row.coefficient] = row.column(trial, table)
         if row.coefficient == "baseline_slope":
             scales[row.coefficient] = (baseline_centre(trial, term), 1.0)
-    for covariate in model.covariates:
+    for covariate in covariates:
         values, centre, scale = standardised(trial, covariate, table)
         columns[coefficient(covariate)] = values
         scales[coefficient(covariate)] = (centre, scale)
@@ -170,7 +178,9 @@ def _follows(trial: Trial, unseen: bool) -> Array:
     return values
 
 
-def _put_baseline_first(rows: Rows, trial: Trial, table: pd.DataFrame, model: Model) -> None:
+def _put_baseline_first(
+    rows: Rows, trial: Trial, table: pd.DataFrame, covariates: tuple[str, ...]
+) -> None:
     """Fill the first place of every patient with the baseline scan, where there is one.
 
     On that row no treatment and no period acts; a covariate acts as on the patient's first row.
@@ -198,7 +208,7 @@ def _put_baseline_first(rows: Rows, trial: Trial, table: pd.DataFrame, model: Mo
                 f"{BASELINE_EXPOSURE} must be above 0 for every patient: it is {exposure.tolist()}"
             )
         rows.log_exposure[:, 0] = np.log(exposure)
-    for covariate in model.covariates:
+    for covariate in covariates:
         k = rows.coefficients.index(coefficient(covariate))
         rows.design[:, 0, k] = rows.design[:, 1, k]
     rows.design[:, 0, rows.coefficients.index("baseline_level")] = 1.0
