@@ -382,6 +382,7 @@ FAMILIES: Mapping[str, Family] = {
         _draw_hurdle,
         (*_DISPERSED, "sqrt_zero_overdispersion"),
         "mean * (1 + (1 + overdispersion) * inner mean) - mean^2",
+        nodes=72,
     ),
     "poisson-lognormal": Family(
         lognormal_kernel,
