@@ -116,7 +116,9 @@ def lognormal(y: int, mean: Decimal, k: Decimal, p: Decimal) -> Decimal:
             t += side
             term = height(t)
             total += term
-    pi = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
+    pi = Decimal(
+        "3.14159265358979323846264338327950288419716939937510582097494459230781640628620899"
+    )
     return total * step / (2 * pi).sqrt() / factorial(y)
 
 

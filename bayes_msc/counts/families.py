@@ -348,6 +348,7 @@ FAMILIES: Mapping[str, Family] = {
         _draw_nb1,
         _DISPERSED,
         "mean * (1 + overdispersion)",
+        nodes=72,
     ),
     "generalized-poisson": Family(
         _generalized_poisson_kernel,

@@ -40,17 +40,14 @@ _PER_WIDTH = 8.0
 _PER_SKEWNESS = 16.0
 _WIDE_LOADING = 1.5
 _BEND = 0.5
-#: Beyond this log mean, on either side, a warm-up step has gone astray; the mean stays a number.
+#: Beyond this log mean, on either side, a step has gone astray: the kernel goes on as a line.
 _LARGEST = 300.0
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class PatientIntegral:
-    """Compiled functions of one family.
-
-    ``n_nodes`` is the number of quadrature nodes; 0 stands for as many as each patient needs for a
-    relative error below 1e-8.
+    """Compiled functions of one family; 0 for ``n_nodes`` means as many as a patient needs.
 
     Attributes
     ----------
@@ -98,20 +95,31 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0 or (bound and count[j] == 0.0):
                 continue
-            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
+            asked = eta[j] + loading[j] * z
+            log_mean = max(-_LARGEST, min(_LARGEST, asked))
             mean = math.exp(log_mean)
             part, slope, _, _ = kernel(count[j], log_mean, mean, k[j], p[j])
-            value += part
+            value += part + slope * (asked - log_mean)
             score += loading[j] * slope
             information += loading[j] ** 2 * information_of(count[j], mean, k[j], p[j])
         return value, score, information
 
     @njit
-    def mode_of(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
+    def data_side(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> float:
+        """Effect that brings the means to the counts, shrunken as a normal integrand would."""
+        pull, weight = 0.0, 1.0
+        for j in range(eta.shape[0]):
+            if seen[j] != 0.0 and count[j] > 0.0:
+                share = loading[j] * information_of(count[j], count[j], k[j], p[j])
+                pull += share * (math.log(count[j]) - eta[j])
+                weight += share * loading[j]
+        return pull / weight
+
+    @njit
+    def climb(
+        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
     ) -> tuple[float, float, float]:
         """Mode, value and information there: Newton steps inside a shrinking bracket."""
-        z = 0.0
         low, high = -math.inf, math.inf
         value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
         for _ in range(100):
@@ -128,6 +136,19 @@ def patient_integral(family: str) -> PatientIntegral:
                 z = 0.5 * (low + high)
             value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
         return z, value, information
+
+    @njit
+    def mode_of(
+        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
+    ) -> tuple[float, float, float]:
+        """Mode; the higher of two where the counts may draw one and the prior another."""
+        found = climb(0.0, count, eta, loading, seen, k, p)
+        if not smooth:
+            row = (count, eta, loading, seen, k, p)
+            other = climb(data_side(*row), *row)
+            if other[1] > found[1]:
+                found = other
+        return found
 
     @njit
     def edge(
@@ -234,9 +255,10 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
+            asked = eta[j] + loading[j] * z
+            log_mean = max(-_LARGEST, min(_LARGEST, asked))
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, math.exp(log_mean), k[j], p[j])
-            value += part
+            value += part + by_mean * (asked - log_mean)
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
         return value
 
@@ -370,20 +392,9 @@ def patient_integral(family: str) -> PatientIntegral:
         for d in range(draws):
             for i in range(n):
                 row = (count[i], eta[d, i], loading[d, i], seen[i], k[d, i], p[d, i])
-                values[d, i] = patient(row[0], row[1], row[2], row[3], row[4], row[5], 0)
-                effect[d, i] = draw_patient(
-                    row[0],
-                    row[1],
-                    row[2],
-                    row[3],
-                    row[4],
-                    row[5],
-                    uniform[0, d, i],
-                    uniform[1, d, i],
-                    n_nodes,
-                    nodes,
-                    heights,
-                )
+                values[d, i] = patient(*row, 0)
+                places = (uniform[0, d, i], uniform[1, d, i])
+                effect[d, i] = draw_patient(*row, *places, n_nodes, nodes, heights)
         return effect, values
 
     return PatientIntegral(logp, logp_and_gradient, nodes_of, draw)
