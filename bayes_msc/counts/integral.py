@@ -24,10 +24,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayes_msc.counts.families import FAMILIES
+from bayes_msc.counts.special import compiled
 
 DROP = 18.0
 #: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
@@ -76,16 +76,9 @@ def patient_integral(family: str) -> PatientIntegral:
     kernel, constant, information_of = row.kernel, row.constant, row.information
     smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
 
-    @njit
+    @compiled
     def log_integrand(
-        z: float,
-        count: Any,
-        eta: Any,
-        loading: Any,
-        seen: Any,
-        k: Any,
-        p: Any,
-        bound: bool = False,
+        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, bound: bool = False
     ) -> tuple[float, float, float]:
         """Value, score and information in z, up to a constant.
 
@@ -104,7 +97,7 @@ def patient_integral(family: str) -> PatientIntegral:
             information += loading[j] ** 2 * information_of(count[j], mean, k[j], p[j])
         return value, score, information
 
-    @njit
+    @compiled
     def data_side(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> float:
         """Effect that brings the means to the counts, shrunken as a normal integrand would."""
         pull, weight = 0.0, 1.0
@@ -115,14 +108,18 @@ def patient_integral(family: str) -> PatientIntegral:
                 weight += share * loading[j]
         return pull / weight
 
-    @njit
+    @compiled
     def climb(
         z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
     ) -> tuple[float, float, float]:
-        """Mode, value and information there: Newton steps inside a shrinking bracket."""
+        """Mode, value and information there: Newton steps inside a shrinking bracket.
+
+        The value is minus infinity if the climb, which comes down from an exploding mean by about
+        one unit of its logarithm a step, does not arrive.
+        """
         low, high = -math.inf, math.inf
         value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
-        for _ in range(100):
+        for _ in range(1000):
             if score > 0.0:
                 low = z
             else:
@@ -130,14 +127,14 @@ def patient_integral(family: str) -> PatientIntegral:
             # far to the right the score explodes and a full step would leave the plausible range
             step = max(-4.0, min(4.0, score / information))
             if step * step * information < 1e-4:
-                break
+                return z, value, information
             z += step
             if not low < z < high:
                 z = 0.5 * (low + high)
             value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
-        return z, value, information
+        return z, -math.inf, information
 
-    @njit
+    @compiled
     def mode_of(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
     ) -> tuple[float, float, float]:
@@ -150,7 +147,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 found = other
         return found
 
-    @njit
+    @compiled
     def edge(
         mode: float,
         top: float,
@@ -171,9 +168,11 @@ def patient_integral(family: str) -> PatientIntegral:
         """
         inside, z = mode, mode + side * math.sqrt(2.0 * DROP)
         value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
-        while not smooth and value > top - DROP:
-            inside, z = z, z + side * 4.0
+        reach = 4.0
+        while not smooth and value > top - DROP and reach < 1e6:
+            inside, z, reach = z, z + side * reach, 1.5 * reach
             value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
+        outside = z
         for _ in range(60):
             excess = top - DROP - value
             if -0.05 * DROP < excess < 0.05 * DROP:
@@ -189,12 +188,14 @@ def patient_integral(family: str) -> PatientIntegral:
             value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         return z
 
-    @njit
+    @compiled
     def interval(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> tuple[float, float, float, float, int]:
         """Mode, value there, slope and bend of the map, and number of nodes."""
         mode, top, information = mode_of(count, eta, loading, seen, k, p)
+        if top == -math.inf:
+            return mode, top, 1.0, 0.0, FEWEST
         left = edge(mode, top, -1.0, count, eta, loading, seen, k, p)
         right = edge(mode, top, 1.0, count, eta, loading, seen, k, p)
         slope = 0.5 * (right - left)
@@ -210,7 +211,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
 
-    @njit
+    @compiled
     def node(mode: float, slope: float, bend: float, m: int, nodes: int) -> tuple[float, float]:
         """Place and log weight (with the normal density) of one node."""
         t = -1.0 + 2.0 * m / (nodes - 1)
@@ -219,7 +220,7 @@ def patient_integral(family: str) -> PatientIntegral:
         width = (slope + bend * t / root) * 2.0 / (nodes - 1)
         return z, width
 
-    @njit
+    @compiled
     def patient(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> float:
@@ -227,6 +228,8 @@ def patient_integral(family: str) -> PatientIntegral:
             value = log_integrand(0.0, count, eta, loading, seen, k, p)[0]
         else:
             mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
+            if top == -math.inf:
+                return top
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -239,16 +242,9 @@ def patient_integral(family: str) -> PatientIntegral:
                 value += constant(count[j], k[j], p[j])[0]
         return value
 
-    @njit
+    @compiled
     def accumulate(
-        z: float,
-        count: Any,
-        eta: Any,
-        loading: Any,
-        seen: Any,
-        k: Any,
-        p: Any,
-        slopes: Any,
+        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, slopes: Any
     ) -> float:
         """Log integrand at z; the rows' derivatives in log mean, k and p go into ``slopes``."""
         value = -0.5 * z * z
@@ -262,7 +258,7 @@ def patient_integral(family: str) -> PatientIntegral:
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
         return value
 
-    @njit
+    @compiled
     def patient_gradient(
         count: Any,
         eta: Any,
@@ -284,6 +280,8 @@ def patient_integral(family: str) -> PatientIntegral:
                     out[0, j], out[2, j], out[3, j] = slopes[0, j], slopes[1, j], slopes[2, j]
         else:
             mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
+            if top == -math.inf:
+                return top
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -307,14 +305,14 @@ def patient_integral(family: str) -> PatientIntegral:
                 out[3, j] += by_p
         return value
 
-    @njit
+    @compiled
     def logp(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int) -> Matrix:
         values = np.empty(eta.shape[0])
         for i in range(eta.shape[0]):
             values[i] = patient(count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes)
         return values
 
-    @njit
+    @compiled
     def logp_and_gradient(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> tuple[Matrix, Matrix, Matrix, Matrix, Matrix]:
@@ -332,14 +330,14 @@ def patient_integral(family: str) -> PatientIntegral:
                 by_k[i, j], by_p[i, j] = out[2, j], out[3, j]
         return values, by_eta, by_loading, by_k, by_p
 
-    @njit
+    @compiled
     def nodes_of(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> Any:
         nodes = np.empty(eta.shape[0], dtype=np.int64)
         for i in range(eta.shape[0]):
             nodes[i] = interval(count[i], eta[i], loading[i], seen[i], k[i], p[i], 0)[4]
         return nodes
 
-    @njit
+    @compiled
     def draw_patient(
         count: Any,
         eta: Any,
@@ -375,16 +373,9 @@ def patient_integral(family: str) -> PatientIntegral:
         x = 2.0 * share / max(left + root, 1e-300)
         return nodes[m] + x * (nodes[m + 1] - nodes[m])
 
-    @njit
+    @compiled
     def draw(
-        count: Any,
-        seen: Any,
-        eta: Any,
-        loading: Any,
-        k: Any,
-        p: Any,
-        uniform: Any,
-        n_nodes: int,
+        count: Any, seen: Any, eta: Any, loading: Any, k: Any, p: Any, uniform: Any, n_nodes: int
     ) -> tuple[Matrix, Matrix]:
         draws, n, _ = eta.shape
         effect, values = np.empty((draws, n)), np.empty((draws, n))
