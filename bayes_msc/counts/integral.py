@@ -173,7 +173,7 @@ def patient_integral(family: str) -> PatientIntegral:
             inside, z, reach = z, z + side * reach, 1.5 * reach
             value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         outside = z
-        for _ in range(60):
+        for m in range(80):
             excess = top - DROP - value
             if -0.05 * DROP < excess < 0.05 * DROP:
                 break
@@ -183,7 +183,8 @@ def patient_integral(family: str) -> PatientIntegral:
                 outside = z
             step = excess / score
             z += step
-            if not smooth and not (min(inside, outside) < z < max(inside, outside)):
+            # tangents come in by one unit of the log mean a step: too slow from an exploding mean
+            if m > 20 or not (min(inside, outside) < z < max(inside, outside)):
                 z = 0.5 * (inside + outside)
             value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
         return z
@@ -371,7 +372,7 @@ def patient_integral(family: str) -> PatientIntegral:
         share = place * 0.5 * (left + right)
         root = math.sqrt(max(left * left + 2.0 * (right - left) * share, 0.0))
         x = 2.0 * share / max(left + root, 1e-300)
-        return nodes[m] + x * (nodes[m + 1] - nodes[m])
+        return float(nodes[m] + x * (nodes[m + 1] - nodes[m]))
 
     @compiled
     def draw(
