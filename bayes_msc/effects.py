@@ -10,7 +10,7 @@ import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
 
-from bayes_msc.counts import PatientEffects
+from bayes_msc.counts import FAMILIES, PatientEffects
 from bayes_msc.rows import Rows
 
 #: A grid four times finer than the likelihood's, so that a draw between two nodes may be placed
@@ -23,7 +23,8 @@ def _sampler(family: str) -> Any:
     """Compile the draws of one family."""
     parameters = [pt.dtensor3(n) for n in ("eta", "loading", "overdispersion", "zero_part", "u")]
     inputs = [*pt.dmatrices("count", "seen"), *parameters]
-    outputs = PatientEffects(family, RECOVERY_NODES)(*inputs)
+    n_nodes = max(RECOVERY_NODES, 2 * FAMILIES[family].nodes)
+    outputs = PatientEffects(family, n_nodes)(*inputs)
     return pytensor.function(inputs, outputs, mode="NUMBA", trust_input=True)
 
 

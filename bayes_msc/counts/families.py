@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayes_msc.counts.lognormal import lognormal_constant, lognormal_kernel
-from bayes_msc.counts.special import log1p_excess, log1p_ratio, log_rising, log_truncation
+from bayes_msc.counts.special import (
+    compiled,
+    log1p_excess,
+    log1p_ratio,
+    log_rising,
+    log_truncation,
+)
 
 Four = tuple[float, float, float, float]
 Three = tuple[float, float, float]
@@ -78,22 +83,22 @@ class Family:
         return "zero_inflation" in self.parameters
 
 
-@njit(error_model="numpy")
+@compiled
 def _poisson_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     return y * log_mean - mean, y - mean, 0.0, 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _poisson_constant(y: float, k: float, p: float) -> Three:
     return -math.lgamma(y + 1.0), 0.0, 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _poisson_information(y: float, mean: float, k: float, p: float) -> float:
     return mean
 
 
-@njit(error_model="numpy")
+@compiled
 def _nb2_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     x = k * mean
     # away from 0 the plain logarithm has all digits too, in half the time
@@ -104,18 +109,18 @@ def _nb2_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> F
     return value, (y - mean) / (1.0 + x), by_k, 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _nb2_constant(y: float, k: float, p: float) -> Three:
     value, slope = log_rising(y, k)
     return value - math.lgamma(y + 1.0), slope, 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _nb2_information(y: float, mean: float, k: float, p: float) -> float:
     return (1.0 + k * y) * mean / (1.0 + k * mean) ** 2
 
 
-@njit(error_model="numpy")
+@compiled
 def _nb1_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     # the size is mean / k, so that the rising factorial depends on the mean
     ratio = k / mean
@@ -126,17 +131,17 @@ def _nb1_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> F
     return value, by_mean, slope / mean + mean * log1p_excess(k, log1p_k), 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _nb1_constant(y: float, k: float, p: float) -> Three:
     return -y * math.log1p(k) - math.lgamma(y + 1.0), -(y) / (1.0 + k), 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _nb1_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + k)
 
 
-@njit(error_model="numpy")
+@compiled
 def _generalized_poisson_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     scale = 1.0 + k
     if y == 0.0:
@@ -147,17 +152,17 @@ def _generalized_poisson_kernel(y: float, log_mean: float, mean: float, k: float
     return value, by_mean, (y - 1.0) * y / spread - (y - mean) / (scale * scale), 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _generalized_poisson_constant(y: float, k: float, p: float) -> Three:
     return -y * math.log1p(k) - math.lgamma(y + 1.0), -y / (1.0 + k), 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def _generalized_poisson_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + k) ** 2
 
 
-@njit(error_model="numpy")
+@compiled
 def _inflated(y: float, inner: Four, p: float) -> Four:
     """Mix zeros of weight p with a family whose kernel at mean / (1 - p) is ``inner``."""
     value, by_mean, by_k, _ = inner
@@ -174,33 +179,33 @@ def _inflated(y: float, inner: Four, p: float) -> Four:
     return total, share * by_mean, share * by_k, by_p
 
 
-@njit(error_model="numpy")
+@compiled
 def _zip_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     rest = 1.0 - p
     inner = _poisson_kernel(y, log_mean - math.log1p(-p), mean / rest, k, p)
     return _inflated(y, inner, p)
 
 
-@njit(error_model="numpy")
+@compiled
 def _zinb_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     rest = 1.0 - p
     inner = _nb2_kernel(y, log_mean - math.log1p(-p), mean / rest, k, p)
     return _inflated(y, inner, p)
 
 
-@njit(error_model="numpy")
+@compiled
 def _zip_information(y: float, mean: float, k: float, p: float) -> float:
     inner = mean / (1.0 - p)
     return inner if y > 0.0 else inner / (1.0 + inner)
 
 
-@njit(error_model="numpy")
+@compiled
 def _zinb_information(y: float, mean: float, k: float, p: float) -> float:
     inner = mean / (1.0 - p)
     return (1.0 + k * y) * inner / (1.0 + (k + (y == 0.0)) * inner) ** 2
 
 
-@njit(error_model="numpy")
+@compiled
 def _hurdle_log_mean(log_mean: float, k: float, p: float) -> Four:
     """Log mean of the negative binomial that is truncated, and its derivatives in (log_mean, k, p).
 
@@ -222,7 +227,7 @@ def _hurdle_log_mean(log_mean: float, k: float, p: float) -> Four:
     return root, slope / by_root, -by_k / by_root, slope_p / by_root
 
 
-@njit(error_model="numpy")
+@compiled
 def _hurdle_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -> Four:
     if y == 0.0:
         value, by_mean, by_p, _ = _nb2_kernel(0.0, log_mean, mean, p, 0.0)
@@ -238,17 +243,17 @@ def _hurdle_kernel(y: float, log_mean: float, mean: float, k: float, p: float) -
     )
 
 
-@njit(error_model="numpy")
+@compiled
 def _hurdle_constant(y: float, k: float, p: float) -> Three:
     return _nb2_constant(y, k, p)
 
 
-@njit(error_model="numpy")
+@compiled
 def _hurdle_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + (k if y > 0.0 else p) * mean)
 
 
-@njit(error_model="numpy")
+@compiled
 def _lognormal_information(y: float, mean: float, k: float, p: float) -> float:
     return mean / (1.0 + k * mean)
 
@@ -300,8 +305,7 @@ def _draw_hurdle(rng: np.random.Generator, mean: NDArray[np.float64], k: Any, p:
     none = np.where(p > 1e-12, none, np.exp(-mean))
     inner = np.exp(_hurdle_log_means(np.log(mean), k, p))
     k = np.maximum(k, 1e-12)
-    # first event at time t in (0, 1): survival (1 + k inner t)^(-1/k); after it the rate is
-    # gamma with one more in its shape
+    # survival (1 + k inner t)^(-1/k) to time t; after the event the gamma has one more in its shape
     above = -np.expm1(-np.log1p(k * inner) / k)
     survival = 1.0 - rng.random(mean.shape) * above
     time = np.expm1(-k * np.log(survival)) / (k * inner)
@@ -351,6 +355,7 @@ FAMILIES: Mapping[str, Family] = {
         _draw_nb1,
         _DISPERSED,
         "mean * (1 + overdispersion)",
+        nodes=72,
     ),
     "generalized-poisson": Family(
         _generalized_poisson_kernel,
@@ -385,6 +390,7 @@ FAMILIES: Mapping[str, Family] = {
         _draw_hurdle,
         (*_DISPERSED, "sqrt_zero_overdispersion"),
         "mean * (1 + (1 + overdispersion) * inner mean) - mean^2",
+        nodes=72,
     ),
     "poisson-lognormal": Family(
         lognormal_kernel,

@@ -24,11 +24,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayes_msc.counts.families import FAMILIES
 from bayes_msc.counts.smooth import integral, integrand, prepare
+from bayes_msc.counts.special import compiled
 
 DROP = 18.0
 #: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
@@ -41,9 +41,8 @@ _PER_WIDTH = 8.0
 _PER_SKEWNESS = 16.0
 _WIDE_LOADING = 1.5
 _BEND = 0.5
-#: Beyond this log mean, on either side, a warm-up step has gone astray; the mean stays a number.
+#: Beyond this log mean, on either side, a step has gone astray: the kernel goes on as a line.
 _LARGEST = 300.0
-_LARGEST_MEAN, _SMALLEST_MEAN = math.exp(_LARGEST), math.exp(-_LARGEST)
 Matrix = NDArray[np.float64]
 
 
@@ -84,7 +83,7 @@ def patient_integral(family: str) -> PatientIntegral:
 
     # array expressions are written as loops: Numba compiles those in a fraction of the time
 
-    @njit(error_model="numpy")
+    @compiled
     def largest(loading: Any, seen: Any) -> float:
         value = 0.0
         for j in range(loading.shape[0]):
@@ -92,7 +91,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 value = max(value, abs(loading[j]))
         return value
 
-    @njit(error_model="numpy")
+    @compiled
     def log_integrand(z: float, patient: Any, bound: bool = False) -> tuple[float, float, float]:
         """Value, score and information in z, up to a constant.
 
@@ -106,15 +105,16 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0 or (bound and count[j] == 0.0):
                 continue
-            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
+            asked = eta[j] + loading[j] * z
+            log_mean = max(-_LARGEST, min(_LARGEST, asked))
             mean = math.exp(log_mean)
             part, slope, _, _ = kernel(count[j], log_mean, mean, k[j], p[j])
-            value += part
+            value += part + slope * (asked - log_mean)
             score += loading[j] * slope
             information += loading[j] ** 2 * information_of(count[j], mean, k[j], p[j])
         return value, score, information
 
-    @njit(error_model="numpy")
+    @compiled
     def guess(count: Any, eta: Any, loading: Any, seen: Any) -> float:
         """Where the mode would be, had the patient's rate a gamma distribution."""
         total, expected, z = 0.0, 0.0, 0.0
@@ -126,12 +126,27 @@ def patient_integral(family: str) -> PatientIntegral:
                 z = loading[j]
         return math.log((total + prior) / (expected + prior)) / z if z > 0.0 else 0.0
 
-    @njit(error_model="numpy")
-    def mode_of(z: float, patient: Any) -> tuple[float, float, float]:
-        """Mode, value and information there: Newton steps from z inside a shrinking bracket."""
+    @compiled
+    def data_side(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> float:
+        """Effect that brings the means to the counts, shrunken as a normal integrand would."""
+        pull, weight = 0.0, 1.0
+        for j in range(eta.shape[0]):
+            if seen[j] != 0.0 and count[j] > 0.0:
+                share = loading[j] * information_of(count[j], count[j], k[j], p[j])
+                pull += share * (math.log(count[j]) - eta[j])
+                weight += share * loading[j]
+        return pull / weight
+
+    @compiled
+    def climb(z: float, patient: Any) -> tuple[float, float, float]:
+        """Mode, value and information there: Newton steps from z inside a shrinking bracket.
+
+        The value is minus infinity if the climb, which comes down from an exploding mean by about
+        one unit of its logarithm a step, does not arrive.
+        """
         low, high, before = -math.inf, math.inf, math.inf
         value, score, information = log_integrand(z, patient)
-        for _ in range(100):
+        for _ in range(1000):
             if score > 0.0:
                 low = z
             else:
@@ -139,7 +154,7 @@ def patient_integral(family: str) -> PatientIntegral:
             # far to the right the score explodes and a full step would leave the plausible range
             step = max(-4.0, min(4.0, score / information))
             if step * step * information < 1e-4:
-                break
+                return z, value, information
             z += step
             # where the information is a stand-in, steps of twice the length would go on for ever
             slow = not smooth and abs(score) > 0.5 * before and high - low < math.inf
@@ -147,9 +162,21 @@ def patient_integral(family: str) -> PatientIntegral:
                 z = 0.5 * (low + high)
             before = abs(score)
             value, score, information = log_integrand(z, patient)
-        return z, value, information
+        return z, -math.inf, information
 
-    @njit(error_model="numpy")
+    @compiled
+    def mode_of(z: float, patient: Any) -> tuple[float, float, float]:
+        """Mode; the higher of two where the counts may draw one and the prior another."""
+        found = climb(z, patient)
+        if not smooth:
+            count, eta, loading, seen, k, p = patient
+            for start in (0.0, data_side(count, eta, loading, seen, k, p)):
+                other = climb(start, patient)
+                if other[1] > found[1]:
+                    found = other
+        return found
+
+    @compiled
     def edge(mode: float, top: float, information: float, side: float, patient: Any) -> float:
         """Point on one side of the mode where the log integrand has fallen by DROP, or just beyond.
 
@@ -162,11 +189,12 @@ def patient_integral(family: str) -> PatientIntegral:
         inside, outside = mode, mode + side * math.sqrt(2.0 * DROP)
         z = mode + side * math.sqrt(2.0 * DROP / information)
         value, score, _ = log_integrand(z, patient, inflated)
-        while not smooth and value > top - DROP:
-            inside, z = z, z + side * 4.0
+        reach = 4.0
+        while not smooth and value > top - DROP and reach < 1e6:
+            inside, z, reach = z, z + side * reach, 1.5 * reach
             outside = z
             value, score, _ = log_integrand(z, patient, inflated)
-        for _ in range(60):
+        for m in range(80):
             excess = top - DROP - value
             if 0.0 <= excess < 0.05 * DROP:
                 break
@@ -175,17 +203,20 @@ def patient_integral(family: str) -> PatientIntegral:
             else:
                 outside = z
             z += excess / score
-            if not min(inside, outside) < z < max(inside, outside):
+            # tangents come in by one unit of the log mean a step: too slow from an exploding mean
+            if m > 20 or not min(inside, outside) < z < max(inside, outside):
                 z = 0.5 * (inside + outside)
             value, score, _ = log_integrand(z, patient, inflated)
         return z
 
-    @njit(error_model="numpy")
+    @compiled
     def interval(
         z: float, patient: Any, widest: float, n_nodes: int
     ) -> tuple[float, float, float, float, int]:
         """Mode, value there, slope and bend of the map, and number of nodes."""
         mode, top, information = mode_of(z, patient)
+        if top == -math.inf:
+            return mode, top, 1.0, 0.0, FEWEST
         left = edge(mode, top, information, -1.0, patient)
         right = edge(mode, top, information, 1.0, patient)
         slope = 0.5 * (right - left)
@@ -201,7 +232,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
 
-    @njit(error_model="numpy")
+    @compiled
     def prepared(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, parts: Any) -> Any:
         """What ``log_integrand`` takes for a patient."""
         if smooth:
@@ -209,7 +240,7 @@ def patient_integral(family: str) -> PatientIntegral:
             return start, slope, parts, n
         return count, eta, loading, seen, k, p
 
-    @njit(error_model="numpy")
+    @compiled
     def node(mode: float, slope: float, bend: float, m: int, nodes: int) -> tuple[float, float]:
         """Place and log weight (with the normal density) of one node."""
         t = -1.0 + 2.0 * m / (nodes - 1)
@@ -218,7 +249,7 @@ def patient_integral(family: str) -> PatientIntegral:
         width = (slope + bend * t / root) * 2.0 / (nodes - 1)
         return z, width
 
-    @njit(error_model="numpy")
+    @compiled
     def log_likelihood(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int, parts: Any
     ) -> float:
@@ -229,13 +260,15 @@ def patient_integral(family: str) -> PatientIntegral:
         else:
             z = guess(count, eta, loading, seen)
             mode, top, slope, bend, nodes = interval(z, patient, widest, n_nodes)
+            if top == -math.inf:
+                return top
             value = sum_of(patient, mode, top, slope, bend, nodes) - 0.5 * math.log(2.0 * math.pi)
         for j in range(eta.shape[0]):
             if seen[j] != 0.0:
                 value += constant(count[j], k[j], p[j])[0]
         return value
 
-    @njit(error_model="numpy")
+    @compiled
     def sum_of(
         patient: Any, mode: float, top: float, slope: float, bend: float, nodes: int
     ) -> float:
@@ -249,7 +282,7 @@ def patient_integral(family: str) -> PatientIntegral:
             total += width * math.exp(log_integrand(z, patient)[0] - top)
         return top + math.log(total)
 
-    @njit(error_model="numpy")
+    @compiled
     def accumulate(
         z: float,
         count: Any,
@@ -265,13 +298,14 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            log_mean = max(-_LARGEST, min(_LARGEST, eta[j] + loading[j] * z))
+            asked = eta[j] + loading[j] * z
+            log_mean = max(-_LARGEST, min(_LARGEST, asked))
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, math.exp(log_mean), k[j], p[j])
-            value += part
+            value += part + by_mean * (asked - log_mean)
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
         return value
 
-    @njit(error_model="numpy")
+    @compiled
     def patient_gradient(
         count: Any,
         eta: Any,
@@ -298,6 +332,8 @@ def patient_integral(family: str) -> PatientIntegral:
             patient = prepared(count, eta, loading, seen, k, p, parts)
             z = guess(count, eta, loading, seen)
             mode, top, slope, bend, nodes = interval(z, patient, largest(loading, seen), n_nodes)
+            if top == -math.inf:
+                return top
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -323,7 +359,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 out[3, j] += by_p
         return value
 
-    @njit(error_model="numpy")
+    @compiled
     def logp(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int) -> Matrix:
         values, parts = np.empty(eta.shape[0]), np.empty((3, eta.shape[1]))
         for i in range(eta.shape[0]):
@@ -332,7 +368,7 @@ def patient_integral(family: str) -> PatientIntegral:
             )
         return values
 
-    @njit(error_model="numpy")
+    @compiled
     def logp_and_gradient(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> tuple[Matrix, Matrix, Matrix, Matrix, Matrix]:
@@ -350,7 +386,7 @@ def patient_integral(family: str) -> PatientIntegral:
                 by_k[i, j], by_p[i, j] = out[2, j], out[3, j]
         return values, by_eta, by_loading, by_k, by_p
 
-    @njit(error_model="numpy")
+    @compiled
     def nodes_of(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> Any:
         nodes, parts = np.empty(eta.shape[0], dtype=np.int64), np.empty((3, eta.shape[1]))
         for i in range(eta.shape[0]):
@@ -359,7 +395,7 @@ def patient_integral(family: str) -> PatientIntegral:
             nodes[i] = interval(z, patient, largest(loading[i], seen[i]), 0)[4]
         return nodes
 
-    @njit(error_model="numpy")
+    @compiled
     def draw_patient(
         z: float, patient: Any, uniform: float, place: float, nodes: Any, heights: Any
     ) -> float:
@@ -386,7 +422,7 @@ def patient_integral(family: str) -> PatientIntegral:
         x = 2.0 * share / max(left + root, 1e-300)
         return nodes[m] + x * (nodes[m + 1] - nodes[m])
 
-    @njit(error_model="numpy")
+    @compiled
     def draw(
         count: Any,
         seen: Any,

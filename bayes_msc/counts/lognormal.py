@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from bayes_msc.counts.special import compiled
 
 _NODES = 28
 _DROP = 20.0
@@ -17,7 +17,7 @@ _LIMIT = 1e-30
 _HOPELESS = -1e11
 
 
-@njit(error_model="numpy")
+@compiled
 def _log_integrand(y: float, log_mean: float, sd: float, t: float) -> tuple[float, float]:
     """Value and score in the standardised row effect t."""
     log_rate = min(log_mean + sd * t, 300.0)
@@ -25,7 +25,7 @@ def _log_integrand(y: float, log_mean: float, sd: float, t: float) -> tuple[floa
     return y * log_rate - rate - 0.5 * t * t, sd * (y - rate) - t
 
 
-@njit(error_model="numpy")
+@compiled
 def _edge(y: float, log_mean: float, sd: float, mode: float, top: float, side: float) -> float:
     t = mode + side * math.sqrt(2.0 * _DROP)
     for _ in range(400):
@@ -37,7 +37,7 @@ def _edge(y: float, log_mean: float, sd: float, mode: float, top: float, side: f
     return t
 
 
-@njit(error_model="numpy")
+@compiled
 def _mode(y: float, centre: float, variance: float) -> float:
     """Row effect at which the integrand is highest.
 
@@ -55,7 +55,7 @@ def _mode(y: float, centre: float, variance: float) -> float:
     return math.sqrt(variance) * (y - math.exp(log_w) / variance)
 
 
-@njit(error_model="numpy")
+@compiled
 def lognormal_kernel(
     y: float, log_mean: float, mean: float, k: float, p: float
 ) -> tuple[float, float, float, float]:
@@ -96,7 +96,7 @@ def lognormal_kernel(
     return value, by_mean / total, (square / total - y) / (2.0 * (1.0 + k)), 0.0
 
 
-@njit(error_model="numpy")
+@compiled
 def lognormal_constant(y: float, k: float, p: float) -> tuple[float, float, float]:
     """Return minus log y!."""
     return -math.lgamma(y + 1.0), 0.0, 0.0

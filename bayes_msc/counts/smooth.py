@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
+from bayes_msc.counts.special import compiled
 
 #: As good as Poisson: everything below stays finite, and all digits are kept.
 _SMALLEST_K = 1e-100
 _LARGEST = 300.0
 
 
-@njit(error_model="numpy")
+@compiled
 def prepare(
     count: Any, eta: Any, loading: Any, seen: Any, k: Any, poisson: bool, parts: Any
 ) -> tuple[float, float, int]:
@@ -50,7 +50,7 @@ def prepare(
     return start, slope, n
 
 
-@njit(error_model="numpy")
+@compiled
 def integrand(
     z: float, start: float, slope: float, parts: Any, n: int, poisson: bool
 ) -> tuple[float, float, float]:
@@ -76,7 +76,7 @@ def integrand(
     return value, score, information
 
 
-@njit(error_model="numpy")
+@compiled
 def integral(
     start: float,
     slope: float,

@@ -6,10 +6,12 @@ import math
 
 from numba import njit
 
+#: A division by zero gives an infinity, as in NumPy, and costs no check.
+compiled = njit(error_model="numpy")
 _DIRECT = 32
 
 
-@njit(error_model="numpy")
+@compiled
 def log1p_ratio(x: float) -> float:
     """Return log(1 + x) / x for x >= 0."""
     if x < 1e-4:
@@ -17,7 +19,7 @@ def log1p_ratio(x: float) -> float:
     return math.log1p(x) / x
 
 
-@njit(error_model="numpy")
+@compiled
 def log1p_excess(x: float, log1p_x: float) -> float:
     """Return (log(1 + x) - x / (1 + x)) / x^2 for x >= 0; 1/2 at 0."""
     if x < 2e-3:
@@ -25,7 +27,7 @@ def log1p_excess(x: float, log1p_x: float) -> float:
     return (log1p_x - x / (1.0 + x)) / (x * x)
 
 
-@njit(error_model="numpy")
+@compiled
 def _log_antiderivative(t: float, k: float) -> float:
     """Integral of log(1 + k s) over s from 0 to t."""
     x = k * t
@@ -34,7 +36,7 @@ def _log_antiderivative(t: float, k: float) -> float:
     return ((1.0 + x) * math.log1p(x) - x) / k
 
 
-@njit(error_model="numpy")
+@compiled
 def _ratio_antiderivative(t: float, k: float) -> float:
     """Integral of s / (1 + k s) over s from 0 to t."""
     x = k * t
@@ -43,7 +45,7 @@ def _ratio_antiderivative(t: float, k: float) -> float:
     return (x - math.log1p(x)) / (k * k)
 
 
-@njit(error_model="numpy")
+@compiled
 def log_rising(count: float, k: float) -> tuple[float, float]:
     """Log of the product of (1 + k m) over the whole numbers m < count, and its derivative in k.
 
@@ -70,7 +72,7 @@ def log_rising(count: float, k: float) -> tuple[float, float]:
     return value, slope
 
 
-@njit(error_model="numpy")
+@compiled
 def _rising_tail(first: float, last: float, k: float) -> tuple[float, float]:
     """Sum log(1 + k m) and m / (1 + k m) over first <= m < last."""
     a, b = 1.0 / (1.0 + k * first), 1.0 / (1.0 + k * last)
@@ -94,7 +96,7 @@ def _rising_tail(first: float, last: float, k: float) -> tuple[float, float]:
     return value, slope
 
 
-@njit(error_model="numpy")
+@compiled
 def log_one_less(u: float) -> tuple[float, float]:
     """Return -log((1 - exp(-u)) / u) and 1 - u / (exp(u) - 1), both 0 at u = 0."""
     if u < 1e-2:
@@ -107,7 +109,7 @@ def log_one_less(u: float) -> tuple[float, float]:
     return value, share
 
 
-@njit(error_model="numpy")
+@compiled
 def log_truncation(log_mean: float, k: float) -> tuple[float, float, float]:
     """Log of the mean of a negative binomial above zero over its own mean, with derivatives.
 
