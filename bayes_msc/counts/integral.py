@@ -43,6 +43,8 @@ _WIDE_LOADING = 1.5
 _BEND = 0.5
 #: Beyond this log mean, on either side, a step has gone astray: the kernel goes on as a line.
 _LARGEST = 300.0
+#: Below this a log likelihood has no digits left behind the point.
+_LOWEST = -1e12
 Matrix = NDArray[np.float64]
 
 
@@ -215,10 +217,13 @@ def patient_integral(family: str) -> PatientIntegral:
     ) -> tuple[float, float, float, float, int]:
         """Mode, value there, slope and bend of the map, and number of nodes."""
         mode, top, information = mode_of(z, patient)
-        if top == -math.inf:
-            return mode, top, 1.0, 0.0, FEWEST
+        if not top > _LOWEST:
+            return mode, -math.inf, 1.0, 0.0, FEWEST
         left = edge(mode, top, information, -1.0, patient)
         right = edge(mode, top, information, 1.0, patient)
+        if not left < right:
+            # so far astray that the doubles around the mode are all alike
+            return mode, -math.inf, 1.0, 0.0, FEWEST
         slope = 0.5 * (right - left)
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
@@ -298,9 +303,17 @@ def patient_integral(family: str) -> PatientIntegral:
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            asked = eta[j] + loading[j] * z
-            log_mean = max(-_LARGEST, min(_LARGEST, asked))
-            part, by_mean, by_k, by_p = kernel(count[j], log_mean, math.exp(log_mean), k[j], p[j])
+            if smooth:
+                # cut off as in ``smooth.prepare``, so that the two agree however far astray
+                home = max(-_LARGEST, min(_LARGEST, eta[j]))
+                away = loading[j] * z
+                mean = math.exp(home + max(-_LARGEST, min(_LARGEST, away)))
+                asked = log_mean = home + away
+            else:
+                asked = eta[j] + loading[j] * z
+                log_mean = max(-_LARGEST, min(_LARGEST, asked))
+                mean = math.exp(log_mean)
+            part, by_mean, by_k, by_p = kernel(count[j], log_mean, mean, k[j], p[j])
             value += part + by_mean * (asked - log_mean)
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
         return value
