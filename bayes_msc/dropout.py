@@ -12,13 +12,15 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msc.convergence import convergence, mcse_of_probability
+from bayes_msc.convergence import convergence
 from bayes_msc.errors import ModelError
-from bayes_msc.fit import Sampler, Settings, fit
+from bayes_msc.fit import fit
 from bayes_msc.imputation import DELTA, STRATEGIES, check_strategy, completed, draw_counts
 from bayes_msc.missing import Plan, carry_forward, plan_of
 from bayes_msc.model import Model
+from bayes_msc.monte_carlo import errors_of
 from bayes_msc.predictor import Draws, draws_of
+from bayes_msc.sampler import Sampler, Settings, why_not_trusted
 from bayes_msc.trial import Trial
 
 COLUMNS = (
@@ -73,7 +75,7 @@ class Refit:
     ----------
     log_rate_ratio : ndarray of float, shape (draws,)
     ok : bool
-        Whether the chains agree and none diverged.
+        Whether the weights, or the chains, may be trusted.
     """
 
     log_rate_ratio: NDArray[np.float64]
@@ -88,7 +90,7 @@ def drop_out(
     deltas: Sequence[float] = (0.5, 2.0),
     arms: str = "both",
     intercurrent_event: str = EVENT,
-    imputations: int = 50,
+    imputations: int = 200,
     seed: int = 1,
 ) -> pd.DataFrame:
     """Estimate the rate ratio under each strategy for the counts that were not seen.
@@ -139,7 +141,12 @@ def drop_out(
     """
     card = model if isinstance(model, Model) else Model.load(model)
     if imputations < 2:
-        raise ModelError(f"imputations is {imputations}: take 2 or more, such as 50")
+        raise ModelError(f"imputations is {imputations}: take 2 or more, such as 200")
+    if card.priors["log_rate_ratio"].is_fixed:
+        raise ModelError(
+            f"log_rate_ratio is set in {card.name}: with nothing to estimate, no strategy could "
+            "change the answer"
+        )
     wanted = _wanted(strategies, deltas, arms)
     first = fit(trial, card, seed=seed, progress=False)
     plan = plan_of(trial)
@@ -196,9 +203,16 @@ def _refits(
 
 
 def _refit(trial: Trial, model: Model, seed: int) -> Refit:
-    raw = Sampler.of(model, trial).sample(model, trial, REFIT, seed)
-    if "log_rate_ratio" not in raw["posterior"]:
-        raise ModelError("log_rate_ratio is set, not estimated: no strategy could change it")
+    """Fit a completed trial, by the fast engine where it can be trusted, else by NUTS."""
+    from bayes_msc.graph import data_of
+
+    sampler, numbers = Sampler.of(model, trial), data_of(model, trial)
+    if model.patient_effect == "integrated":
+        found = sampler.fast(numbers, seed)
+        if not why_not_trusted(found):
+            chosen = found.choose(REFIT.chains * REFIT.draws, np.random.default_rng(seed))
+            return Refit(found.points[chosen, found.interest], ok=True)
+    raw = sampler.nuts(numbers, REFIT, seed)
     ratio = raw["posterior"]["log_rate_ratio"].to_numpy()
     diverged = int(raw["sample_stats"]["diverging"].sum())
     return Refit(ratio.ravel(), diverged == 0 and float(az.rhat(ratio)) < REFIT_R_HAT)
@@ -226,7 +240,7 @@ def _of_fit(tree: xr.DataTree) -> dict[str, Any]:
     return {
         **_quantiles(ratio),
         "probability": float((ratio < 0).mean()),
-        "mcse": mcse_of_probability(ratio < 0),
+        "mcse": errors_of(tree).of_probability(ratio < 0),
         "imputations": 0,
         "verdict": f"check failed: {failed}" if failed else "ok",
     }

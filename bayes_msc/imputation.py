@@ -298,7 +298,7 @@ def _read(rows: Rows, as_control: bool) -> Rows:
 
 
 def _at(parameters: RowParameters, name: str, place: tuple[Any, Any]) -> Array:
-    return np.asarray(getattr(parameters, name)[:, *place])
+    return np.asarray(getattr(parameters, name)[:, *place], dtype=float)
 
 
 def _mean(parameters: RowParameters, place: tuple[Any, Any], z: Array) -> Array:
