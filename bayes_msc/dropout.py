@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from bayes_msc.missing import Plan, carry_forward, plan_of
 from bayes_msc.model import Model
 from bayes_msc.monte_carlo import errors_of
 from bayes_msc.predictor import Draws, draws_of
+from bayes_msc.rows import arrange
 from bayes_msc.sampler import Sampler, Settings, why_not_trusted
 from bayes_msc.trial import Trial
 
@@ -90,7 +91,7 @@ def drop_out(
     deltas: Sequence[float] = (0.5, 2.0),
     arms: str = "both",
     intercurrent_event: str = EVENT,
-    imputations: int = 200,
+    imputations: int = 100,
     seed: int = 1,
 ) -> pd.DataFrame:
     """Estimate the rate ratio under each strategy for the counts that were not seen.
@@ -141,7 +142,7 @@ def drop_out(
     """
     card = model if isinstance(model, Model) else Model.load(model)
     if imputations < 2:
-        raise ModelError(f"imputations is {imputations}: take 2 or more, such as 200")
+        raise ModelError(f"imputations is {imputations}: take 2 or more, such as 100")
     if card.priors["log_rate_ratio"].is_fixed:
         raise ModelError(
             f"log_rate_ratio is set in {card.name}: with nothing to estimate, no strategy could "
@@ -198,15 +199,28 @@ def _spread(draws: Draws, n: int) -> Draws:
 def _refits(
     plan: Plan, model: Model, draws: Draws, strategy: str, delta: float, arms: str, seed: int
 ) -> list[Refit]:
-    counts = draw_counts(plan, model, draws, strategy, delta, arms, np.random.default_rng(seed))
-    return [_refit(completed(plan, own), model, seed + i) for i, own in enumerate(counts)]
-
-
-def _refit(trial: Trial, model: Model, seed: int) -> Refit:
-    """Fit a completed trial, by the fast engine where it can be trusted, else by NUTS."""
+    """Fit the model to one completed trial for each draw: all have the same rows."""
     from bayes_msc.graph import data_of
 
-    sampler, numbers = Sampler.of(model, trial), data_of(model, trial)
+    counts = draw_counts(plan, model, draws, strategy, delta, arms, np.random.default_rng(seed))
+    trial = completed(plan, counts[0])
+    numbers, rows = data_of(model, trial), arrange(trial, model)
+    hidden = plan.unseen > 0
+    place = (rows.patient_index[hidden], rows.row_index[hidden])
+    seen_part = rows.count[place] - counts[0]
+    sampler = Sampler.of(model, trial)
+    refits = []
+    for i, own in enumerate(counts):
+        observed = rows.count.copy()
+        observed[place] = seen_part + own
+        refits.append(_refit(sampler, model, {**numbers, "observed": observed}, seed + i))
+    return refits
+
+
+def _refit(
+    sampler: Sampler, model: Model, numbers: Mapping[str, NDArray[np.float64]], seed: int
+) -> Refit:
+    """Fit one completed trial, by the fast engine where it can be trusted, else by NUTS."""
     if model.patient_effect == "integrated":
         found = sampler.fast(numbers, seed)
         if not why_not_trusted(found):

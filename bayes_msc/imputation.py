@@ -200,15 +200,17 @@ def draw_counts(
     z = z[:, place[0]]
     mean = _mean(unseen_at, place, z) * _shares(plan, hidden) * _deltas(plan, hidden, delta, arms)
     seen_mean = _mean(seen_at, place, z)
-    short = plan.why[hidden] == CUT_SHORT
     counts = np.zeros(z.shape, dtype=np.int64)
-    k, p = (_at(unseen_at, name, place)[:, ~short] for name in ("overdispersion", "zero_part"))
-    counts[:, ~short] = FAMILIES[model.family].random(rng, mean[:, ~short], k, p)
-    if short.any():
-        k, p = (_at(seen_at, name, place)[:, short] for name in ("overdispersion", "zero_part"))
-        seen = rows.count[place][short]
-        rest = REST[model.family]
-        counts[:, short] = rest(rng, seen, seen_mean[:, short], mean[:, short], k, p)
+    # a stream for each row: where two strategies mean the same, they draw the same
+    for j, (row, stream) in enumerate(zip(hidden, rng.spawn(len(hidden)), strict=True)):
+        if plan.why[row] == CUT_SHORT:
+            k, p = _dispersion(seen_at, place, j)
+            seen = rows.count[place][j]
+            rest = REST[model.family]
+            counts[:, j] = rest(stream, seen, seen_mean[:, j], mean[:, j], k, p)
+        else:
+            k, p = _dispersion(unseen_at, place, j)
+            counts[:, j] = FAMILIES[model.family].random(stream, mean[:, j], k, p)
     return counts
 
 
@@ -301,6 +303,12 @@ def _at(parameters: RowParameters, name: str, place: tuple[Any, Any]) -> Array:
     return np.asarray(getattr(parameters, name)[:, *place], dtype=float)
 
 
+def _dispersion(parameters: RowParameters, place: tuple[Any, Any], j: int) -> tuple[Array, Array]:
+    """Overdispersion and zero part of one of the rows, at each draw."""
+    own = (place[0][j], place[1][j])
+    return parameters.overdispersion[:, *own], parameters.zero_part[:, *own]
+
+
 def _mean(parameters: RowParameters, place: tuple[Any, Any], z: Array) -> Array:
     """Means of some rows, shape (draws, rows), of patients whose effects are given."""
     log_mean = _at(parameters, "eta", place) + _at(parameters, "loading", place) * z
@@ -309,7 +317,8 @@ def _mean(parameters: RowParameters, place: tuple[Any, Any], z: Array) -> Array:
 
 def _shares(plan: Plan, hidden: NDArray[np.int64]) -> Array:
     """Unseen exposure over the exposure in the table, which is that of the seen part."""
-    return plan.unseen[hidden] / plan.trial.data["exposure"].to_numpy(float)[hidden]
+    exposure: Array = plan.trial.data["exposure"].to_numpy(float)
+    return plan.unseen[hidden] / exposure[hidden]
 
 
 def _deltas(plan: Plan, hidden: NDArray[np.int64], delta: float, arms: str) -> Array:
