@@ -92,6 +92,7 @@ def drop_out(
     arms: str = "both",
     intercurrent_event: str = EVENT,
     imputations: int = 100,
+    engine: str = "auto",
     seed: int = 1,
 ) -> pd.DataFrame:
     """Estimate the rate ratio under each strategy for the counts that were not seen.
@@ -112,6 +113,9 @@ def drop_out(
         Why counts were not seen, in words, for the table.
     imputations : int
         Completed trials for each strategy, each from another posterior draw; 2 or more.
+    engine : str
+        Of the fits to the seen counts and to the carried ones, as in ``fit``. Refits are made by
+        the fast engine where it can be trusted, as with ``"auto"``.
     seed : int
 
     Returns
@@ -149,7 +153,7 @@ def drop_out(
             "change the answer"
         )
     wanted = _wanted(strategies, deltas, arms)
-    first = fit(trial, card, seed=seed, progress=False)
+    first = fit(trial, card, seed=seed, engine=engine, progress=False)
     plan = plan_of(trial)
     unseen = int((plan.unseen > 0).sum())
     rows = [{**SEEN_ONLY, **_of_fit(first), "unseen": 0, "label": trial.label}]
@@ -165,7 +169,7 @@ def drop_out(
         rows.append({**words, **numbers, "unseen": unseen, "label": label})
     carried = carry_forward(trial)
     if carried is not trial:
-        last = fit(carried, card, seed=seed, progress=False)
+        last = fit(carried, card, seed=seed, engine=engine, progress=False)
         left = int(carried.data["count"].isna().sum())
         row = {**CARRIED, **_of_fit(last), "unseen": unseen - left, "label": carried.label}
         rows.append(row)
