@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bayes_msc.comparators import comparators
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
+    from bayes_msc.dropout import drop_out
     from bayes_msc.errors import BayesMSCError
     from bayes_msc.estimands import prob_curve, summarize
     from bayes_msc.first_period import both_estimands
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
         trial_of,
     )
     from bayes_msc.identification import identification
+    from bayes_msc.imputation import draw_unseen
+    from bayes_msc.missing import carry_forward, unseen
     from bayes_msc.model import Model
     from bayes_msc.pit import loo_pit, loo_pit_curve
     from bayes_msc.predictive import prior_predictive
@@ -50,8 +53,11 @@ _HOME = {
     "Reanalysis": "reanalysis",
     "Trial": "trial",
     "both_estimands": "first_period",
+    "carry_forward": "missing",
     "comparators": "comparators",
     "diagnose": "diagnostics",
+    "draw_unseen": "imputation",
+    "drop_out": "dropout",
     "fit": "fit",
     "fit_negative_binomial": "fit",
     "fit_poisson": "fit",
@@ -81,6 +87,7 @@ _HOME = {
     "summarize": "estimands",
     "trial_names": "datasets",
     "trial_of": "fit",
+    "unseen": "missing",
     "write_template": "template",
 }
 
@@ -93,8 +100,11 @@ __all__ = [
     "Trial",
     "__version__",
     "both_estimands",
+    "carry_forward",
     "comparators",
     "diagnose",
+    "draw_unseen",
+    "drop_out",
     "fit",
     "fit_negative_binomial",
     "fit_poisson",
@@ -124,6 +134,7 @@ __all__ = [
     "summarize",
     "trial_names",
     "trial_of",
+    "unseen",
     "write_template",
 ]
 

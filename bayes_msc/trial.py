@@ -16,6 +16,7 @@ import pandas as pd
 from bayes_msc.cells import cell_text
 from bayes_msc.errors import TrialError, one_of
 from bayes_msc.faults import find_faults, find_warnings, first_treatment
+from bayes_msc.provenance import PROVENANCES, warnings_of
 from bayes_msc.roles import (
     DESIGNS,
     ROLES,
@@ -26,12 +27,6 @@ from bayes_msc.roles import (
 )
 from bayes_msc.summing import sum_rows
 
-#: What a reader must be told about counts that nobody measured.
-PROVENANCES: Mapping[str, str] = {
-    "data": "",
-    "simulated": "simulated, not data",
-    "reconstruction": "reconstruction, not data",
-}
 META_KEYS = (
     "design",
     "control",
@@ -79,7 +74,8 @@ class Trial:
     exposure_unit : str
         Unit of the exposure, in the singular.
     provenance : str
-        ``"data"``, ``"simulated"`` or ``"reconstruction"``.
+        ``"data"``, ``"simulated"`` or ``"reconstruction"``; followed by ``", carried forward"`` or
+        ``", imputed"`` where counts were filled in.
     source : str
         Where the counts come from.
 
@@ -165,7 +161,7 @@ class Trial:
             "exposure_unit": exposure_unit,
             "provenance": provenance,
             "source": source,
-            "warnings": find_warnings(table, **arms),
+            "warnings": (*find_warnings(table, **arms), *warnings_of(provenance)),
             "_table": table,
         }
         for key, value in values.items():

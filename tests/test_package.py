@@ -18,8 +18,11 @@ NAMES = {
     "Trial",
     "__version__",
     "both_estimands",
+    "carry_forward",
     "comparators",
     "diagnose",
+    "draw_unseen",
+    "drop_out",
     "fit",
     "fit_negative_binomial",
     "fit_poisson",
@@ -49,6 +52,7 @@ NAMES = {
     "summarize",
     "trial_names",
     "trial_of",
+    "unseen",
     "write_template",
 }
 HEAVY = ("pymc", "pytensor", "arviz", "pandas", "numpy", "scipy", "matplotlib", "nutpie", "numba")
