@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bayes_msc.checks import predictive_checks, rootogram
     from bayes_msc.comparators import comparators
+    from bayes_msc.compare import Comparison, compare
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.errors import BayesMSCError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BayesMSCError": "errors",
+    "Comparison": "compare",
     "Model": "model",
     "Prior": "prior",
     "Published": "published",
@@ -51,6 +53,7 @@ _HOME = {
     "Trial": "trial",
     "both_estimands": "first_period",
     "comparators": "comparators",
+    "compare": "compare",
     "diagnose": "diagnostics",
     "fit": "fit",
     "fit_negative_binomial": "fit",
@@ -86,6 +89,7 @@ _HOME = {
 
 __all__ = [
     "BayesMSCError",
+    "Comparison",
     "Model",
     "Prior",
     "Published",
@@ -94,6 +98,7 @@ __all__ = [
     "__version__",
     "both_estimands",
     "comparators",
+    "compare",
     "diagnose",
     "fit",
     "fit_negative_binomial",

@@ -11,6 +11,7 @@ import bayes_msc as bm
 
 NAMES = {
     "BayesMSCError",
+    "Comparison",
     "Model",
     "Prior",
     "Published",
@@ -19,6 +20,7 @@ NAMES = {
     "__version__",
     "both_estimands",
     "comparators",
+    "compare",
     "diagnose",
     "fit",
     "fit_negative_binomial",
