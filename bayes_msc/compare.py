@@ -84,7 +84,12 @@ class Comparison:
 
 
 def compare(
-    trial: Trial, models: Models | None = None, *, exact: bool = True, seed: int = 1
+    trial: Trial,
+    models: Models | None = None,
+    *,
+    engine: str = "auto",
+    exact: bool = True,
+    seed: int = 1,
 ) -> Comparison:
     """Fit several models to a trial and hold them against each other.
 
@@ -94,9 +99,12 @@ def compare(
     models : sequence or mapping of Model, str or Path, optional
         Models, names of cards or paths of cards; a mapping gives names of your own. By default the
         card of every count family for the trial's design.
+    engine : str
+        As for ``bayes_msc.fit``. Only importance sampling, which ``"auto"`` takes wherever it can
+        be trusted, gives marginal likelihoods.
     exact : bool
         Whether to fit again without each patient whom reweighting cannot leave out (Pareto k of
-        0.7 or more).
+        0.7 or more, or of less where the draws stand for few independent ones).
     seed : int
 
     Returns
@@ -123,7 +131,10 @@ def compare(
     """
     cards = _cards(trial, models)
     _check_same_counts(trial, cards)
-    fits = {name: fit(trial, card, seed=seed, progress=False) for name, card in cards.items()}
+    fits = {
+        name: fit(trial, card, seed=seed, engine=engine, progress=False)
+        for name, card in cards.items()
+    }
     return compare_fits(fits, exact=exact, seed=seed)
 
 
@@ -226,7 +237,7 @@ def _table(
     table = answers.set_index("model").loc[names]
     verdict = table.pop("verdict")
     log_marginal, error = (
-        [float(fits[name].attrs.get(key, np.nan)) for name in names]
+        [_measure(fits[name], key) for name in names]
         for key in ("log_marginal_likelihood", "log_marginal_likelihood_se")
     )
     table = table.assign(
@@ -244,6 +255,12 @@ def _table(
     )
     table["told_apart"] = ~indistinguishable(table["elpd_difference"], table["difference_se"])
     return table.assign(verdict=verdict).reset_index()
+
+
+def _measure(tree: xr.DataTree, key: str) -> float:
+    """One measure of importance sampling; NaN where the fit was made otherwise."""
+    known = tree["importance"].attrs if "importance" in tree.children else {}
+    return float(known.get(key, np.nan))
 
 
 def arviz_comparison(elpds: Mapping[str, Any]) -> pd.DataFrame:

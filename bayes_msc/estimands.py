@@ -152,7 +152,8 @@ def answer(fit: xr.DataTree) -> dict[str, Any]:
         ``mcse`` of the probability, ``verdict``.
     """
     ratio = np.exp(_draws(fit, "log_rate_ratio"))
-    measure, below = _measure("rate_ratio", "", ratio), _below(ratio, 1.0)
+    errors = errors_of(fit)
+    measure, below = _measure(errors, "rate_ratio", "", ratio), _below(errors, ratio, 1.0)
     return {
         **{key: measure[key] for key in ("median", "lower", "upper")},
         **{key: below[key] for key in ("probability", "mcse")},

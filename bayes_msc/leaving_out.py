@@ -18,6 +18,7 @@ from bayes_msc.errors import TrialError
 from bayes_msc.fit import fit, model_of, trial_of
 from bayes_msc.groups import patient_likelihood
 from bayes_msc.model import Model
+from bayes_msc.monte_carlo import errors_of
 from bayes_msc.predictor import draws_of
 from bayes_msc.rows import Rows, arrange
 from bayes_msc.trial import Trial
@@ -46,7 +47,7 @@ def leave_each_out(fitted: xr.DataTree, *, exact: bool, seed: int) -> tuple[Any,
     fitted : xarray.DataTree
         From ``bayes_msc.fit``.
     exact : bool
-        Whether to fit again without each patient whose Pareto k is 0.7 or more.
+        Whether to fit again without each patient whose Pareto k is ``most_k`` or more.
     seed : int
 
     Returns
@@ -73,7 +74,7 @@ def leave_each_out(fitted: xr.DataTree, *, exact: bool, seed: int) -> tuple[Any,
     names = [str(name) for name in fitted["log_likelihood"]["patient"].to_numpy()]
     values = elpd.elpd_i.to_numpy().copy()
     pareto_k = elpd.pareto_k.to_numpy().copy()
-    method = np.where(pareto_k < PARETO_LIMIT, METHODS[0], METHODS[2]).astype(object)
+    method = np.where(pareto_k < most_k(fitted), METHODS[0], METHODS[2]).astype(object)
     error = np.full(len(names), np.nan)
     for i in np.flatnonzero(method == METHODS[2]) if exact else ():
         found = _predicted(fitted, names[i], seed + 1 + int(i))
@@ -116,7 +117,19 @@ def _predicted(fitted: xr.DataTree, patient: str, seed: int) -> tuple[float, flo
 
 
 def _refit(trial: Trial, model: Model, seed: int) -> xr.DataTree:
-    return fit(trial, model, seed=seed, progress=False)
+    return fit(trial, model, seed=seed, engine="auto", progress=False)
+
+
+def most_k(fitted: xr.DataTree) -> float:
+    """Pareto k from which a patient cannot be left out by reweighting the draws of a fit.
+
+    0.7, and less where the draws of importance sampling stand for fewer than 2200 independent ones
+    (Vehtari et al. 2024, JMLR 25:72).
+    """
+    if "importance" not in fitted.children:
+        return PARETO_LIMIT
+    size = float(fitted["importance"].attrs["effective_size"])
+    return min(1.0 - 1.0 / float(np.log10(size)), PARETO_LIMIT)
 
 
 def without_patient(trial: Trial, patient: str) -> Trial:
@@ -166,9 +179,9 @@ def log_predictive(
     rng = np.random.default_rng(seed)
     log_likelihood = patient_likelihood(model, rows, draws, rng)[1][:, 0]
     value = float(logsumexp(log_likelihood) - np.log(len(log_likelihood)))
-    posterior = fitted["posterior"]
-    chains = np.exp(log_likelihood - value).reshape(posterior.sizes["chain"], -1)
-    return value, float(az.mcse(chains, method="mean"))
+    likelihood = np.exp(log_likelihood - value).reshape(fitted["posterior"]["log_rate"].shape)
+    # the likelihood is in units of its mean: the error of its logarithm is that of the mean
+    return value, errors_of(fitted).of_mean(likelihood)
 
 
 def only(rows: Rows, patient: str) -> Rows:
