@@ -51,15 +51,15 @@ def statement(models: pd.DataFrame, patients: int) -> str:
 
 
 def _close(close: pd.DataFrame, total: int, patients: int) -> str:
-    best = close["model"].iloc[0]
-    if len(close) == 1:
+    best, *others = close["model"]
+    if not others:
         return f"{best} foretells these {patients} patients best."
-    which = "the two models" if total == 2 else f"{'all' if len(close) == total else len(close)} "
-    which += "" if total == 2 else f"{'' if len(close) == total else 'of '}{total} models"
+    which = _listed(others)
+    if len(close) == total and total > 2:
+        which = f"any of the other {total - 1} models"
     return (
-        f"These {patients} patients cannot tell {which} apart: {_listed(close['model'])}. "
-        f"Of these, {best} foretells them best, but by an elpd of less than {LITTLE:g} or of less "
-        f"than {STANDARD_ERRORS:g} standard errors."
+        f"These {patients} patients cannot tell {which} from {best}, which foretells them best: "
+        f"the difference in elpd is below {LITTLE:g}, or below {STANDARD_ERRORS:g} standard errors."
     )
 
 
@@ -78,8 +78,8 @@ def _spread(close: pd.DataFrame) -> str:
     ratio, below = close["rate_ratio"], close["probability"]
     return (
         f"Over the models not told apart, the median of the rate ratio goes from {ratio.min():.2f} "
-        f"to {ratio.max():.2f}, the probability that it is below 1 from {below.min():.2f} to "
-        f"{below.max():.2f}."
+        f"to {ratio.max():.2f}, the probability that it is below 1 from {below.min():.3f} to "
+        f"{below.max():.3f}."
     )
 
 
