@@ -82,7 +82,7 @@ def _ratios(axes: Axes, models: pd.DataFrame, averages: pd.DataFrame) -> None:
     right.set_yticks(range(row), [f"{float(value):.3f}" for value in values])
     right.tick_params(length=0)
     right.spines["right"].set_visible(False)
-    axes.set_title("P(rate ratio < 1)", loc="right", fontsize=8.5, fontweight="normal")
+    _heading(axes, "P(RR < 1)")
 
 
 def _predictions(axes: Axes, models: pd.DataFrame) -> None:
@@ -101,4 +101,12 @@ def _predictions(axes: Axes, models: pd.DataFrame) -> None:
     right.set_yticks(range(len(models)), shares)
     right.tick_params(length=0)
     right.spines["right"].set_visible(False)
-    axes.set_title("stacking weight", loc="right", fontsize=8.5, fontweight="normal")
+    _heading(axes, "stacking\nweight")
+
+
+def _heading(axes: Axes, text: str) -> None:
+    """Put a heading over the numbers at the right of a panel."""
+    axes.annotate(
+        text, (1.0, 1.0), xytext=(4, 3), xycoords="axes fraction", textcoords="offset points",
+        fontsize=8, va="bottom",
+    )  # fmt: skip
