@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bayes_msc.checks import predictive_checks, rootogram
     from bayes_msc.comparators import comparators
+    from bayes_msc.compare import Comparison, compare
     from bayes_msc.datasets import load_trial, trial_names
     from bayes_msc.diagnostics import diagnose, leave_one_out
     from bayes_msc.dropout import drop_out
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BayesMSCError": "errors",
+    "Comparison": "compare",
     "Model": "model",
     "Prior": "prior",
     "Published": "published",
@@ -55,6 +57,7 @@ _HOME = {
     "both_estimands": "first_period",
     "carry_forward": "missing",
     "comparators": "comparators",
+    "compare": "compare",
     "diagnose": "diagnostics",
     "draw_unseen": "imputation",
     "drop_out": "dropout",
@@ -93,6 +96,7 @@ _HOME = {
 
 __all__ = [
     "BayesMSCError",
+    "Comparison",
     "Model",
     "Prior",
     "Published",
@@ -102,6 +106,7 @@ __all__ = [
     "both_estimands",
     "carry_forward",
     "comparators",
+    "compare",
     "diagnose",
     "draw_unseen",
     "drop_out",

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -20,6 +18,7 @@ from bayes_msc.convergence import (
     convergence,
 )
 from bayes_msc.estimands import summarize
+from bayes_msc.leaving_out import psis
 from bayes_msc.monte_carlo import MCSE_LIMIT
 
 #: Of the predictive checks, those in the gate; ``predictive_checks`` has all, by arm and period.
@@ -72,10 +71,7 @@ def leave_one_out(fit: xr.DataTree) -> pd.DataFrame:
         One row a patient: ``patient``, ``elpd`` (expected log predictive density of all the
         patient's counts), ``pareto_k``, ``ok``.
     """
-    with warnings.catch_warnings():
-        # the table itself says which patients are unreliable
-        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        loo = az.loo(fit, pointwise=True)
+    loo = psis(fit)
     pareto_k = loo.pareto_k.to_numpy()
     return pd.DataFrame(
         {

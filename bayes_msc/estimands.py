@@ -142,6 +142,25 @@ def summarize(
     return table
 
 
+def answer(fit: xr.DataTree) -> dict[str, Any]:
+    """Return the rate ratio and the probability of benefit alone, for tables of several fits.
+
+    Returns
+    -------
+    dict of str to float or str
+        ``median``, ``lower``, ``upper`` of the rate ratio, ``probability`` that it is below 1,
+        ``mcse`` of the probability, ``verdict``.
+    """
+    ratio = np.exp(_draws(fit, "log_rate_ratio"))
+    errors = errors_of(fit)
+    measure, below = _measure(errors, "rate_ratio", "", ratio), _below(errors, ratio, 1.0)
+    return {
+        **{key: measure[key] for key in ("median", "lower", "upper")},
+        **{key: below[key] for key in ("probability", "mcse")},
+        "verdict": _verdict(fit),
+    }
+
+
 def prob_curve(fit: xr.DataTree, thresholds: Sequence[float] | None = None) -> pd.DataFrame:
     """Trace P(rate ratio < c) over c.
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-import xarray as xr
 
 from bayes_msc.errors import ModelError, one_of
-from bayes_msc.estimands import summarize
+from bayes_msc.estimands import answer
 from bayes_msc.fit import card_for, fit
 from bayes_msc.model import Model
 from bayes_msc.parameters import FAMILY_PARAMETERS
@@ -64,9 +63,9 @@ def both_estimands(
     ]
     rows = []
     for name, words, data, card in parts:
-        answer = _answer(fit(data, card, seed=seed, progress=False))
+        found = answer(fit(data, card, seed=seed, progress=False))
         size = {"patients": data.seen["patient"].nunique(), "rows": len(data.seen)}
-        rows.append({"estimand": name, "what": words, **size, **answer, "label": trial.label})
+        rows.append({"estimand": name, "what": words, **size, **found, "label": trial.label})
     return pd.DataFrame(rows)
 
 
@@ -90,12 +89,3 @@ def for_first_period(model: Model) -> Model:
 def _carryover(model: Model, trial: Trial) -> str:
     allowed = any(term.startswith("carryover") for term in model.terms_for(trial))
     return CARRYOVER if allowed else NO_CARRYOVER
-
-
-def _answer(fitted: xr.DataTree) -> dict[str, object]:
-    table = summarize(fitted, thresholds=[1.0]).set_index("statement")
-    ratio, below = table.loc["rate_ratio"], table.loc["prob_rate_ratio_below"]
-    return {
-        **{key: ratio[key] for key in ("median", "lower", "upper")},
-        **{key: below[key] for key in ("probability", "mcse", "verdict")},
-    }

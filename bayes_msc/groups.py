@@ -63,7 +63,7 @@ def assemble(
         str(name): np.asarray(array).reshape(-1, *array.shape[2:])
         for name, array in posterior.data_vars.items()
     }
-    z, log_likelihood = _effects(model, rows, draws, streams[0])
+    z, log_likelihood = patient_likelihood(model, rows, draws, streams[0])
     simulated = simulate_counts(model, rows, draws, streams[1])
     if "patient_effect" not in posterior:
         effect = draws["patient_sd"][:, None] * z
@@ -116,11 +116,21 @@ def _with_fixed(posterior: xr.Dataset, model: Model, trial: Trial) -> xr.Dataset
     return posterior.assign(fixed)
 
 
-def _effects(
+def patient_likelihood(
     model: Model, rows: Rows, draws: Draws, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Standardised patient effects and each patient's log likelihood, shape (draws, patients).
 
+    Parameters
+    ----------
+    model : Model
+    rows : Rows
+        Of any patients, also of some that the draws do not come from.
+    draws : mapping of str to ndarray, shape (draws,)
+    rng : numpy.random.Generator
+
+    Notes
+    -----
     Where patients differ in their treatment effects too, these are integrated out of the log
     likelihood on Gauss-Hermite nodes: it speaks of a patient of whom only the counts are known.
     """

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from bayes_msc.checks import arm_groups, replicates
 from bayes_msc.convergence import PARETO_LIMIT
 from bayes_msc.errors import ModelError, one_of
+from bayes_msc.leaving_out import psis
 
 Array = NDArray[np.float64]
 
@@ -109,10 +108,7 @@ def loo_pit(fit: xr.DataTree, *, unit: str = "patient", seed: int = 1) -> pd.Dat
 
 def _leave_out(fit: xr.DataTree) -> tuple[Array, Array]:
     """Smoothed weights of leaving out each patient, shape (draws, patients), and Pareto k."""
-    with warnings.catch_warnings():
-        # the table itself says which patients are unreliable
-        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")
-        loo = az.loo(fit, pointwise=True)
+    loo = psis(fit)
     log_weights = loo.log_weights.transpose("chain", "draw", "patient").to_numpy()
     log_weights = log_weights.reshape(-1, log_weights.shape[-1])
     weights = np.exp(log_weights - log_weights.max(axis=0))

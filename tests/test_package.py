@@ -11,6 +11,7 @@ import bayes_msc as bm
 
 NAMES = {
     "BayesMSCError",
+    "Comparison",
     "Model",
     "Prior",
     "Published",
@@ -20,6 +21,7 @@ NAMES = {
     "both_estimands",
     "carry_forward",
     "comparators",
+    "compare",
     "diagnose",
     "draw_unseen",
     "drop_out",

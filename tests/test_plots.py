@@ -64,6 +64,28 @@ def loo_pit_figure(patients: int, label: str = "") -> Figure:
     return plots.loo_pit(loo_pit_curve(table), table, label)
 
 
+MODELS = pd.DataFrame(
+    {
+        "model": ["crossover-poisson", "count-negative-binomial", EVIL],
+        "rate_ratio": [0.5, 0.6, 0.4],
+        "lower": [0.2, 0.3, 0.001],
+        "upper": [0.9, 1.4, 80.0],
+        "probability": [0.99, 0.9, 0.8],
+        "elpd_difference": [0.0, -2.0, -30.0],
+        "difference_se": [0.0, 1.5, 4.0],
+        "stacking_weight": [0.75, 0.25, 0.0],
+        "told_apart": [False, False, True],
+    }
+)
+AVERAGES = pd.DataFrame(
+    {
+        "weights": ["stacking weights", "model probabilities"],
+        "rate_ratio": [0.5, np.nan],
+        "lower": [0.2, np.nan],
+        "upper": [1.1, np.nan],
+        "probability": [0.95, np.nan],
+    }
+)
 CURVE = pd.DataFrame({"threshold": [0.1, 0.5, 1.0, 2.0], "probability": [0.0, 0.3, 0.9, 1.0]})
 PATIENTS = pd.DataFrame(
     {"patient": [EVIL, "b"], "fold": [2.0, 0.5], "lower": [0.8, 0.01], "upper": [5.0, 1.4]}
@@ -84,6 +106,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "prior-posterior": of_fit(plots.prior_posterior),
     "probability-curve": lambda: plots.probability_curve(CURVE, LABEL),
     "rootogram": lambda: plots.rootogram(ROOTOGRAM, "lesions", LABEL),
+    "comparison": lambda: plots.comparison(MODELS, AVERAGES, LABEL),
+    "comparison-of-one": lambda: plots.comparison(MODELS[:1], AVERAGES[1:]),
     "loo-pit": lambda: loo_pit_figure(9, LABEL),
     "loo-pit-many": lambda: loo_pit_figure(80),
 }
@@ -232,3 +256,21 @@ def test_loo_pit_marks_each_patient_and_those_who_cannot_be_left_out() -> None:
     np.testing.assert_allclose(middle, (np.arange(9) + 0.5) / 9)
     many = FIGURES["loo-pit-many"]()
     assert len(many.axes) == 1
+
+
+def test_comparison_shows_the_numbers_of_its_tables() -> None:
+    figure = plots.comparison(MODELS, AVERAGES, LABEL)
+    left, right = figure.axes[:2]
+    names = [text.get_text().replace("\n", " ") for text in left.get_yticklabels()]
+    assert names[:2] == ["poisson", "negative binomial"]
+    # what has no numbers has no row
+    assert names[3:] == ["averaged by stacking weights"]
+    shown = [text.get_text() for axes in (left, right) for child in axes.child_axes
+             for text in child.get_yticklabels()]  # fmt: skip
+    assert shown == ["0.990", "0.900", "0.800", "0.950", "75 %", "25 %", "0 %"]
+    bars = [line.get_xdata() for line in right.lines if len(line.get_xdata()) == 2]
+    reach = [sorted(map(float, ends)) for ends in bars]
+    assert [-5.0, 1.0] in reach
+    assert [-38.0, -22.0] in reach
+    points = [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() in "oD"]
+    assert points == pytest.approx(np.log([0.5, 0.6, 0.4, 0.5]))

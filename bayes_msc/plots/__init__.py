@@ -1,12 +1,14 @@
 """Figures, one function each, drawn from a table or a fit; none computes a statistic."""
 
 from bayes_msc.plots.checks import loo_pit, rootogram
+from bayes_msc.plots.compare import comparison
 from bayes_msc.plots.evidence import forest, probability_curves, stance_densities
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
 from bayes_msc.plots.style import to_svg
 
 __all__ = [
+    "comparison",
     "forest",
     "loo_pit",
     "patient_effects",
