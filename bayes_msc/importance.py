@@ -329,13 +329,13 @@ def _log_sum(values: Array) -> float:
 
 def _smoothed(ratios: Array) -> tuple[Array, float]:
     """Pareto-smoothed log weights and the shape of their tail."""
-    from arviz_stats.base import array_stats  # type: ignore[attr-defined]
+    from arviz_stats.base import array_stats
 
     log_weights = ratios - _log_sum(ratios)
     if np.ptp(np.sort(log_weights)[-len(ratios) // 5 :]) < 1e-10:
         # the proposal is the density: there is no tail to smooth
         return log_weights, -np.inf
-    smooth, k = array_stats.psislw(-ratios)  # type: ignore[no-untyped-call]
+    smooth, k = array_stats.psislw(-ratios)
     if not np.isfinite(k):
         return log_weights, np.inf
     return np.asarray(smooth), float(k)

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bayes_msc.effects import recover
-from bayes_msc.sampler import Sampler, Settings
 from bayes_msc.model import Model
 from bayes_msc.predictive import prior_draws
 from bayes_msc.predictor import row_parameters
 from bayes_msc.prior import Prior
 from bayes_msc.rows import arrange
+from bayes_msc.sampler import Sampler, Settings
 from bayes_msc.trial import Trial
 
 FOLDER = Path(__file__).parents[1] / "docs" / "_static"

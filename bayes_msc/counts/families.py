@@ -295,11 +295,7 @@ def _draw_inflated(inner: Draw) -> Draw:
 
 
 def _draw_hurdle(rng: np.random.Generator, mean: NDArray[np.float64], k: Any, p: Any) -> Any:
-    """Draw zero or not, then a negative binomial above zero by inverting its distribution.
-
-    The gamma-Poisson mixture above zero is drawn as a gamma rate tilted by the chance of a count
-    above zero: the time of the first event of a Poisson process, given that there is one.
-    """
+    """Draw zero or not; above zero the first event of a Poisson process, and those after it."""
     mean, k, p = (np.array(a, dtype=float) for a in np.broadcast_arrays(mean, k, p))
     none = np.exp(-np.log1p(p * mean) / np.where(p > 0, p, 1.0))
     none = np.where(p > 1e-12, none, np.exp(-mean))

@@ -27,24 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msc.counts.families import FAMILIES
-from bayes_msc.counts.smooth import integral, integrand, prepare
+from bayes_msc.counts.interval import BEND, LARGEST, search
+from bayes_msc.counts.smooth import integral
 from bayes_msc.counts.special import compiled
 
-DROP = 18.0
-#: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
-#: interval is wide in units of the integrand's own width, and as it is skew; all of them where the
-#: patient effect is so wide that a bend may hide away from the mode. A family whose integrand may
-#: be anything gets three quarters of its number, or all of them.
-FEWEST = 16
-_NORMAL_WIDTH = 12.0
-_PER_WIDTH = 8.0
-_PER_SKEWNESS = 16.0
-_WIDE_LOADING = 1.5
-_BEND = 0.5
-#: Beyond this log mean, on either side, a step has gone astray: the kernel goes on as a line.
-_LARGEST = 300.0
-#: Below this a log likelihood has no digits left behind the point.
-_LOWEST = -1e12
 Matrix = NDArray[np.float64]
 
 
@@ -79,180 +65,11 @@ class PatientIntegral:
 def patient_integral(family: str) -> PatientIntegral:
     """Compile the integral of one family."""
     row = FAMILIES[family]
-    kernel, constant, information_of = row.kernel, row.constant, row.information
-    smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
-    poisson = not row.dispersed
-
-    # array expressions are written as loops: Numba compiles those in a fraction of the time
-
-    @compiled
-    def largest(loading: Any, seen: Any) -> float:
-        value = 0.0
-        for j in range(loading.shape[0]):
-            if seen[j] != 0.0:
-                value = max(value, abs(loading[j]))
-        return value
-
-    @compiled
-    def log_integrand(z: float, patient: Any, bound: bool = False) -> tuple[float, float, float]:
-        """Value, score and information in z, up to a constant.
-
-        With ``bound`` rows of no events take no part: their log probability is below 0.
-        """
-        if smooth:
-            start, slope, parts, n = patient
-            return integrand(z, start, slope, parts, n, poisson)
-        count, eta, loading, seen, k, p = patient
-        value, score, information = -0.5 * z * z, -z, 1.0
-        for j in range(eta.shape[0]):
-            if seen[j] == 0.0 or (bound and count[j] == 0.0):
-                continue
-            asked = eta[j] + loading[j] * z
-            log_mean = max(-_LARGEST, min(_LARGEST, asked))
-            mean = math.exp(log_mean)
-            part, slope, _, _ = kernel(count[j], log_mean, mean, k[j], p[j])
-            value += part + slope * (asked - log_mean)
-            score += loading[j] * slope
-            information += loading[j] ** 2 * information_of(count[j], mean, k[j], p[j])
-        return value, score, information
-
-    @compiled
-    def guess(count: Any, eta: Any, loading: Any, seen: Any) -> float:
-        """Where the mode would be, had the patient's rate a gamma distribution."""
-        total, expected, z = 0.0, 0.0, 0.0
-        for j in range(eta.shape[0]):
-            if seen[j] != 0.0 and loading[j] > 0.05:
-                total += count[j]
-                expected += math.exp(max(-_LARGEST, min(_LARGEST, eta[j])))
-                prior = 1.0 / (loading[j] * loading[j])
-                z = loading[j]
-        return math.log((total + prior) / (expected + prior)) / z if z > 0.0 else 0.0
-
-    @compiled
-    def data_side(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> float:
-        """Effect that brings the means to the counts, shrunken as a normal integrand would."""
-        pull, weight = 0.0, 1.0
-        for j in range(eta.shape[0]):
-            if seen[j] != 0.0 and count[j] > 0.0:
-                share = loading[j] * information_of(count[j], count[j], k[j], p[j])
-                pull += share * (math.log(count[j]) - eta[j])
-                weight += share * loading[j]
-        return pull / weight
-
-    @compiled
-    def climb(z: float, patient: Any) -> tuple[float, float, float]:
-        """Mode, value and information there: Newton steps from z inside a shrinking bracket.
-
-        The value is minus infinity if the climb, which comes down from an exploding mean by about
-        one unit of its logarithm a step, does not arrive.
-        """
-        low, high, before = -math.inf, math.inf, math.inf
-        value, score, information = log_integrand(z, patient)
-        for _ in range(1000):
-            if score > 0.0:
-                low = z
-            else:
-                high = z
-            # far to the right the score explodes and a full step would leave the plausible range
-            step = max(-4.0, min(4.0, score / information))
-            if step * step * information < 1e-4:
-                return z, value, information
-            z += step
-            # where the information is a stand-in, steps of twice the length would go on for ever
-            slow = not smooth and abs(score) > 0.5 * before and high - low < math.inf
-            if slow or not low < z < high:
-                z = 0.5 * (low + high)
-            before = abs(score)
-            value, score, information = log_integrand(z, patient)
-        return z, -math.inf, information
-
-    @compiled
-    def mode_of(z: float, patient: Any) -> tuple[float, float, float]:
-        """Mode; the higher of two where the counts may draw one and the prior another."""
-        found = climb(z, patient)
-        if not smooth:
-            count, eta, loading, seen, k, p = patient
-            for start in (0.0, data_side(count, eta, loading, seen, k, p)):
-                other = climb(start, patient)
-                if other[1] > found[1]:
-                    found = other
-        return found
-
-    @compiled
-    def edge(mode: float, top: float, information: float, side: float, patient: Any) -> float:
-        """Point on one side of the mode where the log integrand has fallen by DROP, or just beyond.
-
-        A log-concave integrand falls at least as fast as the standard normal, which brackets the
-        point; tangent steps from where a normal would have it come from outside. Where it need not
-        be log-concave, the bracket is widened until it holds the point. With an excess of zeros
-        there may be a second hump beyond a valley, so that what must have fallen is a bound of the
-        integrand that has one hump.
-        """
-        inside, outside = mode, mode + side * math.sqrt(2.0 * DROP)
-        z = mode + side * math.sqrt(2.0 * DROP / information)
-        value, score, _ = log_integrand(z, patient, inflated)
-        reach = 4.0
-        while not smooth and value > top - DROP and reach < 1e6:
-            inside, z, reach = z, z + side * reach, 1.5 * reach
-            outside = z
-            value, score, _ = log_integrand(z, patient, inflated)
-        for m in range(80):
-            excess = top - DROP - value
-            if 0.0 <= excess < 0.05 * DROP:
-                break
-            if excess < 0.0:
-                inside = z
-            else:
-                outside = z
-            z += excess / score
-            # tangents come in by one unit of the log mean a step: too slow from an exploding mean
-            if m > 20 or not min(inside, outside) < z < max(inside, outside):
-                z = 0.5 * (inside + outside)
-            value, score, _ = log_integrand(z, patient, inflated)
-        return z
-
-    @compiled
-    def interval(
-        z: float, patient: Any, widest: float, n_nodes: int
-    ) -> tuple[float, float, float, float, int]:
-        """Mode, value there, slope and bend of the map, and number of nodes."""
-        mode, top, information = mode_of(z, patient)
-        if not top > _LOWEST:
-            return mode, -math.inf, 1.0, 0.0, FEWEST
-        left = edge(mode, top, information, -1.0, patient)
-        right = edge(mode, top, information, 1.0, patient)
-        if not left < right:
-            # so far astray that the doubles around the mode are all alike
-            return mode, -math.inf, 1.0, 0.0, FEWEST
-        slope = 0.5 * (right - left)
-        bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
-        nodes = n_nodes if n_nodes > 0 else most_nodes
-        if n_nodes == 0 and widest < _WIDE_LOADING:
-            if smooth:
-                width = (right - left) * math.sqrt(information)
-                skewness = abs(left + right - 2.0 * mode) / (right - left)
-                extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
-                nodes = min(most_nodes, FEWEST + int(extra))
-            else:
-                nodes = 3 * most_nodes // 4
-        return mode, top, slope, bend, nodes
-
-    @compiled
-    def prepared(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, parts: Any) -> Any:
-        """What ``log_integrand`` takes for a patient."""
-        if smooth:
-            start, slope, n = prepare(count, eta, loading, seen, k, poisson, parts)
-            return start, slope, parts, n
-        return count, eta, loading, seen, k, p
-
-    @compiled
-    def node(mode: float, slope: float, bend: float, m: int, nodes: int) -> tuple[float, float]:
-        """Place and log weight (with the normal density) of one node."""
-        t = -1.0 + 2.0 * m / (nodes - 1)
-        root = math.sqrt(t * t + _BEND**2)
-        z = mode + slope * t + bend * (root - _BEND)
-        width = (slope + bend * t / root) * 2.0 / (nodes - 1)
-        return z, width
+    kernel, constant = row.kernel, row.constant
+    smooth, poisson = row.smooth, not row.dispersed
+    nodes_by = search(family)
+    largest, log_integrand, guess = nodes_by.largest, nodes_by.log_integrand, nodes_by.guess
+    prepared, interval, node = nodes_by.prepared, nodes_by.interval, nodes_by.node
 
     @compiled
     def log_likelihood(
@@ -260,13 +77,14 @@ def patient_integral(family: str) -> PatientIntegral:
     ) -> float:
         patient = prepared(count, eta, loading, seen, k, p, parts)
         widest = largest(loading, seen)
+        value: float
         if widest == 0.0:
             value = log_integrand(0.0, patient)[0]
         else:
             z = guess(count, eta, loading, seen)
             mode, top, slope, bend, nodes = interval(z, patient, widest, n_nodes)
             if top == -math.inf:
-                return top
+                return -math.inf
             value = sum_of(patient, mode, top, slope, bend, nodes) - 0.5 * math.log(2.0 * math.pi)
         for j in range(eta.shape[0]):
             if seen[j] != 0.0:
@@ -280,7 +98,7 @@ def patient_integral(family: str) -> PatientIntegral:
         """Log of the trapezoidal sum."""
         if smooth:
             start, gain, parts, n = patient
-            return integral(start, gain, parts, n, poisson, mode, top, slope, bend, nodes, _BEND)
+            return integral(start, gain, parts, n, poisson, mode, top, slope, bend, nodes, BEND)
         total = 0.0
         for m in range(nodes):
             z, width = node(mode, slope, bend, m, nodes)
@@ -305,13 +123,13 @@ def patient_integral(family: str) -> PatientIntegral:
                 continue
             if smooth:
                 # cut off as in ``smooth.prepare``, so that the two agree however far astray
-                home = max(-_LARGEST, min(_LARGEST, eta[j]))
+                home = max(-LARGEST, min(LARGEST, eta[j]))
                 away = loading[j] * z
-                mean = math.exp(home + max(-_LARGEST, min(_LARGEST, away)))
+                mean = math.exp(home + max(-LARGEST, min(LARGEST, away)))
                 asked = log_mean = home + away
             else:
                 asked = eta[j] + loading[j] * z
-                log_mean = max(-_LARGEST, min(_LARGEST, asked))
+                log_mean = max(-LARGEST, min(LARGEST, asked))
                 mean = math.exp(log_mean)
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, mean, k[j], p[j])
             value += part + by_mean * (asked - log_mean)
@@ -346,7 +164,7 @@ def patient_integral(family: str) -> PatientIntegral:
             z = guess(count, eta, loading, seen)
             mode, top, slope, bend, nodes = interval(z, patient, largest(loading, seen), n_nodes)
             if top == -math.inf:
-                return top
+                return -math.inf
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -433,7 +251,7 @@ def patient_integral(family: str) -> PatientIntegral:
         share = place * 0.5 * (left + right)
         root = math.sqrt(max(left * left + 2.0 * (right - left) * share, 0.0))
         x = 2.0 * share / max(left + root, 1e-300)
-        return nodes[m] + x * (nodes[m + 1] - nodes[m])
+        return float(nodes[m] + x * (nodes[m + 1] - nodes[m]))
 
     @compiled
     def draw(
