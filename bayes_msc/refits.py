@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ Row = dict[str, Any]
 #: Refits handed to a worker at once: enough to make the hand-over cheap, few enough that the bar
 #: moves and that little is lost when the run is stopped.
 CHUNK = 25
+_TURN = Lock()
 _MASS = 0.95
 
 
@@ -188,8 +190,10 @@ def _ignore_interrupts() -> None:
 
 def _work(batch: _Batch) -> list[tuple[int, Row]]:
     """Do the jobs of one batch, in whichever process this is."""
-    sampler = Sampler.of(batch.model, batch.trial)
-    return [(index, _refit(sampler, batch, job)) for index, job in batch.jobs]
+    # a sampler holds the numbers of the refit at hand: threads take their turn
+    with _TURN:
+        sampler = Sampler.of(batch.model, batch.trial)
+        return [(index, _refit(sampler, batch, job)) for index, job in batch.jobs]
 
 
 def _refit(sampler: Sampler, batch: _Batch, job: Job) -> Row:
