@@ -34,7 +34,8 @@ myst_update_mathjax = False
 html_math_renderer = "mathml"
 
 nb_execution_mode = "force"
-nb_execution_timeout = 600
+# the page on several models compiles eight families in one cell
+nb_execution_timeout = 1800
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True
