@@ -117,7 +117,7 @@ def patient_integral(family: str) -> PatientIntegral:
         The value is minus infinity if the climb, which comes down from an exploding mean by about
         one unit of its logarithm a step, does not arrive.
         """
-        low, high = -math.inf, math.inf
+        low, high, last = -math.inf, math.inf, math.inf
         value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
         for _ in range(1000):
             if score > 0.0:
@@ -128,9 +128,11 @@ def patient_integral(family: str) -> PatientIntegral:
             step = max(-4.0, min(4.0, score / information))
             if step * step * information < 1e-4:
                 return z, value, information
-            z += step
-            if not low < z < high:
-                z = 0.5 * (low + high)
+            ahead = z + step
+            # where the information is a stand-in, steps may go to and fro without getting shorter
+            if high - low < math.inf and (abs(step) > 0.5 * last or not low < ahead < high):
+                ahead = 0.5 * (low + high)
+            z, last = ahead, abs(ahead - z)
             value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
         return z, -math.inf, information
 
