@@ -13,7 +13,7 @@ from pytensor.graph.replace import graph_replace, vectorize_graph
 from scipy import integrate, stats
 
 from bayes_msc.counts import DROP, FAMILIES, marginal_logp, patient_integral, value_only
-from bayes_msc.counts.integral import FEWEST
+from bayes_msc.counts.interval import FEWEST
 from bayes_msc.counts.operations import PatientLogp, PatientLogpGradient
 from benchmarks.quadrature import (
     TARGET,

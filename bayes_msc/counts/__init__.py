@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bayes_msc.counts.families import FAMILIES, Family
-from bayes_msc.counts.integral import DROP, patient_integral
+from bayes_msc.counts.integral import patient_integral
+from bayes_msc.counts.interval import DROP
 from bayes_msc.counts.operations import PatientEffects, PatientLogpGradient, value_only
 
 __all__ = [

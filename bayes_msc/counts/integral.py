@@ -27,21 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_msc.counts.families import FAMILIES
+from bayes_msc.counts.interval import LARGEST, patient_interval
 from bayes_msc.counts.special import compiled
 
-DROP = 18.0
-#: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
-#: interval is wide in units of the integrand's own width, and as it is skew; all of them where the
-#: patient effect is so wide that a bend may hide away from the mode. A family whose integrand may
-#: be anything gets three quarters of its number, or all of them.
-FEWEST = 16
-_NORMAL_WIDTH = 12.0
-_PER_WIDTH = 8.0
-_PER_SKEWNESS = 16.0
-_WIDE_LOADING = 1.5
-_BEND = 0.5
-#: Beyond this log mean, on either side, a step has gone astray: the kernel goes on as a line.
-_LARGEST = 300.0
 Matrix = NDArray[np.float64]
 
 
@@ -72,167 +60,21 @@ class PatientIntegral:
 @cache
 def patient_integral(family: str) -> PatientIntegral:
     """Compile the integral of one family."""
-    row = FAMILIES[family]
-    kernel, constant, information_of = row.kernel, row.constant, row.information
-    smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
-
-    @compiled
-    def log_integrand(
-        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, bound: bool = False
-    ) -> tuple[float, float, float]:
-        """Value, score and information in z, up to a constant.
-
-        With ``bound`` rows of no events take no part: their log probability is below 0.
-        """
-        value, score, information = -0.5 * z * z, -z, 1.0
-        for j in range(eta.shape[0]):
-            if seen[j] == 0.0 or (bound and count[j] == 0.0):
-                continue
-            asked = eta[j] + loading[j] * z
-            log_mean = max(-_LARGEST, min(_LARGEST, asked))
-            mean = math.exp(log_mean)
-            part, slope, _, _ = kernel(count[j], log_mean, mean, k[j], p[j])
-            value += part + slope * (asked - log_mean)
-            score += loading[j] * slope
-            information += loading[j] ** 2 * information_of(count[j], mean, k[j], p[j])
-        return value, score, information
-
-    @compiled
-    def data_side(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any) -> float:
-        """Effect that brings the means to the counts, shrunken as a normal integrand would."""
-        pull, weight = 0.0, 1.0
-        for j in range(eta.shape[0]):
-            if seen[j] != 0.0 and count[j] > 0.0:
-                share = loading[j] * information_of(count[j], count[j], k[j], p[j])
-                pull += share * (math.log(count[j]) - eta[j])
-                weight += share * loading[j]
-        return pull / weight
-
-    @compiled
-    def climb(
-        z: float, count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
-    ) -> tuple[float, float, float]:
-        """Mode, value and information there: Newton steps inside a shrinking bracket.
-
-        The value is minus infinity if the climb, which comes down from an exploding mean by about
-        one unit of its logarithm a step, does not arrive.
-        """
-        low, high, last = -math.inf, math.inf, math.inf
-        value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
-        for _ in range(1000):
-            if score > 0.0:
-                low = z
-            else:
-                high = z
-            # far to the right the score explodes and a full step would leave the plausible range
-            step = max(-4.0, min(4.0, score / information))
-            if step * step * information < 1e-4:
-                return z, value, information
-            ahead = z + step
-            # where the information is a stand-in, steps may go to and fro without getting shorter
-            if high - low < math.inf and (abs(step) > 0.5 * last or not low < ahead < high):
-                ahead = 0.5 * (low + high)
-            z, last = ahead, abs(ahead - z)
-            value, score, information = log_integrand(z, count, eta, loading, seen, k, p)
-        return z, -math.inf, information
-
-    @compiled
-    def mode_of(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any
-    ) -> tuple[float, float, float]:
-        """Mode; the higher of two where the counts may draw one and the prior another."""
-        found = climb(0.0, count, eta, loading, seen, k, p)
-        if not smooth:
-            row = (count, eta, loading, seen, k, p)
-            other = climb(data_side(*row), *row)
-            if other[1] > found[1]:
-                found = other
-        return found
-
-    @compiled
-    def edge(
-        mode: float,
-        top: float,
-        side: float,
-        count: Any,
-        eta: Any,
-        loading: Any,
-        seen: Any,
-        k: Any,
-        p: Any,
-    ) -> float:
-        """Point on one side of the mode where the log integrand has fallen by DROP.
-
-        A log-concave integrand falls at least as fast as the standard normal, so the search starts
-        outside and tangent steps come in without passing the point. Otherwise it is bracketed.
-        With an excess of zeros there may be a second hump beyond a valley, so that what must have
-        fallen is a bound of the integrand that has one hump.
-        """
-        inside, z = mode, mode + side * math.sqrt(2.0 * DROP)
-        value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
-        reach = 4.0
-        while not smooth and value > top - DROP and reach < 1e6:
-            inside, z, reach = z, z + side * reach, 1.5 * reach
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
-        outside = z
-        for m in range(80):
-            excess = top - DROP - value
-            if -0.05 * DROP < excess < 0.05 * DROP:
-                break
-            if excess < 0.0:
-                inside = z
-            else:
-                outside = z
-            step = excess / score
-            z += step
-            # tangents come in by one unit of the log mean a step: too slow from an exploding mean
-            if m > 20 or not (min(inside, outside) < z < max(inside, outside)):
-                z = 0.5 * (inside + outside)
-            value, score, _ = log_integrand(z, count, eta, loading, seen, k, p, inflated)
-        return z
-
-    @compiled
-    def interval(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
-    ) -> tuple[float, float, float, float, int]:
-        """Mode, value there, slope and bend of the map, and number of nodes."""
-        mode, top, information = mode_of(count, eta, loading, seen, k, p)
-        if top == -math.inf:
-            return mode, top, 1.0, 0.0, FEWEST
-        left = edge(mode, top, -1.0, count, eta, loading, seen, k, p)
-        right = edge(mode, top, 1.0, count, eta, loading, seen, k, p)
-        slope = 0.5 * (right - left)
-        bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + _BEND**2) - _BEND)
-        nodes = n_nodes if n_nodes > 0 else most_nodes
-        if n_nodes == 0 and np.max(np.abs(loading)) < _WIDE_LOADING:
-            if smooth:
-                width = (right - left) * math.sqrt(information)
-                skewness = abs(left + right - 2.0 * mode) / (right - left)
-                extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
-                nodes = min(most_nodes, FEWEST + int(extra))
-            else:
-                nodes = 3 * most_nodes // 4
-        return mode, top, slope, bend, nodes
-
-    @compiled
-    def node(mode: float, slope: float, bend: float, m: int, nodes: int) -> tuple[float, float]:
-        """Place and log weight (with the normal density) of one node."""
-        t = -1.0 + 2.0 * m / (nodes - 1)
-        root = math.sqrt(t * t + _BEND**2)
-        z = mode + slope * t + bend * (root - _BEND)
-        width = (slope + bend * t / root) * 2.0 / (nodes - 1)
-        return z, width
+    kernel, constant = FAMILIES[family].kernel, FAMILIES[family].constant
+    search = patient_interval(family)
+    largest, log_integrand = search.largest, search.log_integrand
+    interval, node = search.interval, search.node
 
     @compiled
     def patient(
         count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int
     ) -> float:
-        if not np.any(loading * seen):
-            value = log_integrand(0.0, count, eta, loading, seen, k, p)[0]
+        if largest(loading, seen) == 0.0:
+            value: float = log_integrand(0.0, count, eta, loading, seen, k, p)[0]
         else:
             mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
             if top == -math.inf:
-                return top
+                return -math.inf
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -255,7 +97,7 @@ def patient_integral(family: str) -> PatientIntegral:
             if seen[j] == 0.0:
                 continue
             asked = eta[j] + loading[j] * z
-            log_mean = max(-_LARGEST, min(_LARGEST, asked))
+            log_mean = max(-LARGEST, min(LARGEST, asked))
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, math.exp(log_mean), k[j], p[j])
             value += part + by_mean * (asked - log_mean)
             slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
@@ -275,8 +117,10 @@ def patient_integral(family: str) -> PatientIntegral:
     ) -> float:
         """Log likelihood of a patient; its derivatives are added up in ``out``, (4, rows)."""
         rows = eta.shape[0]
-        out[:] = 0.0
-        if not np.any(loading * seen):
+        for j in range(rows):
+            for derivative in range(4):
+                out[derivative, j] = 0.0
+        if largest(loading, seen) == 0.0:
             value = accumulate(0.0, count, eta, loading, seen, k, p, slopes)
             for j in range(rows):
                 if seen[j] != 0.0:
@@ -284,7 +128,7 @@ def patient_integral(family: str) -> PatientIntegral:
         else:
             mode, top, slope, bend, nodes = interval(count, eta, loading, seen, k, p, n_nodes)
             if top == -math.inf:
-                return top
+                return -math.inf
             total = 0.0
             for m in range(nodes):
                 z, width = node(mode, slope, bend, m, nodes)
@@ -298,7 +142,9 @@ def patient_integral(family: str) -> PatientIntegral:
                         out[1, j] += weight * slopes[0, j] * z
                         out[2, j] += weight * slopes[1, j]
                         out[3, j] += weight * slopes[2, j]
-            out /= total
+            for j in range(rows):
+                for derivative in range(4):
+                    out[derivative, j] /= total
             value = top + math.log(total) - 0.5 * math.log(2.0 * math.pi)
         for j in range(rows):
             if seen[j] != 0.0:

@@ -15,9 +15,11 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-from bayes_msc.counts import families, integral, lognormal, special
+from bayes_msc.counts import families, integral, interval, lognormal, special
 from bayes_msc.counts.integral import patient_integral
 
+#: Modules whose code is compiled.
+COMPILED = (special, lognormal, families, interval, integral)
 _MATRICES = ",".join(["(i,j)"] * 6)
 
 
@@ -144,7 +146,7 @@ def _matrices(inputs: Any) -> list[Any]:
 @cache
 def _source_key() -> int:
     """Hash of the code that is compiled: PyTensor keeps it on disk, and an edit must be noticed."""
-    text = "".join(inspect.getsource(m) for m in (special, lognormal, families, integral))
+    text = "".join(inspect.getsource(m) for m in COMPILED)
     return zlib.crc32(text.encode())
 
 
