@@ -272,7 +272,7 @@ def main() -> None:
     chosen, used = errors(trapezoidal, 0), nodes_used(cases())
     print("as many nodes as each patient needs (ours)")
     print(f"  {used.min()} to {used.max()}, mean {used.mean():.1f}; worst error {chosen.max():.1e}")
-    print(family_table(every=11))
+    print(family_table(every=19))
     draw(tables, FIGURE)
     print("figure:", FIGURE)
 

@@ -168,13 +168,20 @@ def test_pages_name_nothing_forbidden(path: Path, what: str) -> None:
 
 
 def test_numbers_of_the_methods_page_are_the_codes() -> None:
-    from bayes_msc.counts import DROP, NODES
+    from bayes_msc.counts import DROP, FAMILIES
+    from bayes_msc.counts.interval import FEWEST
     from bayes_msc.evidence import TAU_PRIORS
     from bayes_msc.fit import CAREFUL, Settings
 
     text = " ".join((DOCS / "methods.md").read_text(encoding="utf-8").split())
     first = Settings()
-    assert f"has fallen by {DROP:g}, and {NODES} nodes" in text
+    assert f"has fallen by {DROP:g}, and nodes" in text
+    assert f"they get {FEWEST} nodes, others more, up to {FAMILIES['poisson'].nodes}" in text
+    for name, row in FAMILIES.items():
+        assert f"| `{name}` | {row.variance} |" in text
+        beside = re.findall(rf"\| `{name}` \|[^|]*\| ([^|]*) \|", text)[0]
+        stated = [key.removeprefix("sqrt_") for key in row.parameters]
+        assert re.findall(r"`(\w+)`", beside) == stated
     assert f"{first.draws} draws each after {first.tune} of tuning" in text
     assert f"four chains, {first.draws}" in text
     assert first.chains == 4
