@@ -6,8 +6,10 @@ import math
 
 from numba import njit
 
-#: A division by zero gives an infinity, as in NumPy, and costs no check.
-compiled = njit(error_model="numpy")
+#: A division by zero gives an infinity, as in NumPy, and costs no check. Sums are never rearranged:
+#: a function that is first called from one compiled otherwise would take over that liberty, and
+#: lose the digits that are kept here with care.
+compiled = njit(error_model="numpy", fastmath=False)
 _DIRECT = 32
 
 
