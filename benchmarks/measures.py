@@ -43,6 +43,7 @@ class Measure:
 
 
 COLUMNS = tuple(field.name for field in fields(Measure))
+NUMBERS = ("value", "low", "high")
 
 
 def repeated(
@@ -60,7 +61,8 @@ def skipped(benchmark: str, measure: str, case: str, why: str) -> Measure:
 
 def as_table(measures: Iterable[Measure]) -> pd.DataFrame:
     """One row a measure."""
-    return pd.DataFrame([asdict(measure) for measure in measures], columns=list(COLUMNS))
+    table = pd.DataFrame([asdict(measure) for measure in measures], columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(NUMBERS, float))
 
 
 def merged(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -73,9 +75,9 @@ def read(path: Path) -> pd.DataFrame:
     """Read a table that ``write`` wrote; an empty one where there is none."""
     if not path.is_file():
         return as_table([])
-    table = pd.read_csv(path)
-    words = ["benchmark", "measure", "case", "unit", "note"]
-    return table.assign(**{name: table[name].fillna("").astype(str) for name in words})
+    words = {name: "str" for name in COLUMNS if name not in NUMBERS}
+    gaps = {name: [""] for name in NUMBERS}
+    return pd.read_csv(path, dtype=words, keep_default_na=False, na_values=gaps)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

@@ -21,7 +21,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msc.graph import data_of
 from bayes_msc.model import Model
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
@@ -74,9 +73,6 @@ def exchange(model: Model, trial: Trial) -> dict[str, Any]:
         name: dict(zip(prior.names, map(float, prior.parameters), strict=True))
         for name, prior in priors.items()
     }
-    assert len(np.concatenate([np.ravel(p.parameters) for p in priors.values()])) == len(
-        data_of(model, trial)["prior_numbers"]
-    )
     return {
         **{name: column.tolist() for name, column in columns.items()},
         "patient": (rows.patient_index + 1).tolist(),
