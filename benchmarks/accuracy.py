@@ -5,7 +5,11 @@ another seed or, with ``--nuts``, 40,000 draws of NUTS. A trial passes where P(r
 within 0.01 and the mean of log_rate_ratio within 0.05 posterior SD. A miss that the result's own
 ``trusted`` gives away is counted apart: such a trial is fitted again by NUTS.
 
-Run it as ``python -m benchmarks.accuracy [trials] [--nuts]``.
+Divergences are counted in what ``bayes_msc.fit`` reports of the same trials by NUTS at its default
+settings, its own second attempt included.
+
+Run it as ``python -m benchmarks.accuracy [trials] [--nuts]``; ``python -m benchmarks --only
+accuracy`` puts it into the table, by NUTS.
 """
 
 from __future__ import annotations
@@ -18,13 +22,16 @@ import numpy as np
 import pandas as pd
 
 from bayes_msc.density import Density
+from bayes_msc.fit import fit
 from bayes_msc.graph import build, data_of
 from bayes_msc.importance import EFFORT, sample
 from bayes_msc.model import Model
 from bayes_msc.trial import Trial
+from benchmarks.measures import Measure
 
+NAME = "accuracy"
 CARD = "crossover-negative-binomial"
-TRIALS = 300
+TRIALS, QUICK = 300, 6
 MOST_PROBABILITY, MOST_MEAN = 0.01, 0.05
 #: Stages of the reference, which ends with 2^15 points.
 LARGE = replace(EFFORT, stages=(1024, 1024, 2048, 2**15 - 4096), extra=())
@@ -151,12 +158,90 @@ def compare(n: int, seed: int, by_nuts: bool) -> pd.DataFrame:
         row["log_marginal_off"] = row["log_marginal"] - reference["log_marginal"]
         row["reference_k"] = reference.get("pareto_k", np.nan)
         rows.append(row)
+        if (i + 1) % 50 == 0:
+            print(f"  {i + 1} of {n} trials", flush=True)
     return pd.DataFrame(rows)
+
+
+def outside(rows: pd.DataFrame) -> pd.Series:
+    """Whether each trial's answer is outside the bounds."""
+    return ~((rows["probability_off"] < MOST_PROBABILITY) & (rows["mean_off"] < MOST_MEAN)).astype(
+        bool
+    )
+
+
+def divergences(n: int, seed: int) -> pd.DataFrame:
+    """Fit trials by NUTS at the default settings; one row a trial.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``divergences`` (left in the fit that is reported) and ``refitted`` (why there was
+        a second attempt; empty where there was none).
+    """
+    rows = []
+    for i, trial in enumerate(hard_trials(n, seed)):
+        reported = fit(trial, CARD, seed=i, progress=False)
+        left = int(reported["sample_stats"]["diverging"].sum())
+        rows.append({"divergences": left, "refitted": reported.attrs["refitted"]})
+    return pd.DataFrame(rows)
+
+
+def run(quick: bool = False, trials: int | None = None) -> list[Measure]:
+    """Compare the fast engine with NUTS on hard trials, and count divergences."""
+    n = trials or (QUICK if quick else TRIALS)
+    rows = compare(n, 1, by_nuts=not quick)
+    reported = divergences(n, 1)
+    return [*_comparison(rows, quick), *_reported(reported)]
+
+
+def _comparison(rows: pd.DataFrame, quick: bool) -> list[Measure]:
+    missed, trusted = outside(rows), rows["trusted"].astype(bool)
+    against = "the fast engine with 2^15 points" if quick else "40,000 draws of NUTS"
+    note = f"{len(rows)} trials, against {against}"
+    shares = {
+        "share within the bounds": (~missed).mean(),
+        "share within the bounds or refitted by NUTS": (~missed | ~trusted).mean(),
+        "share not trusted, so refitted by NUTS": (~trusted).mean(),
+        "trials outside the bounds that were trusted": (missed & trusted).sum(),
+    }
+    off = {
+        "P(RR < 1) off": (rows["probability_off"], ""),
+        "mean of log RR off": (rows["mean_off"], "SD"),
+    }
+    return [
+        *(Measure(NAME, name, "fast", float(value), note=note) for name, value in shares.items()),
+        *(
+            Measure(
+                NAME,
+                f"{name}, largest",
+                case,
+                float(values[chosen].max()),
+                unit=unit,
+                note=f"median {values[chosen].median():.4f}",
+            )
+            for name, (values, unit) in off.items()
+            for case, chosen in (("all", trusted | True), ("trusted", trusted))
+        ),
+        Measure(NAME, "milliseconds of a fast fit", "fast", float(rows["ms"].median()), unit="ms"),
+    ]
+
+
+def _reported(rows: pd.DataFrame) -> list[Measure]:
+    case, again = "NUTS, default settings", rows["refitted"] != ""
+    note = f"{len(rows)} trials; {int(again.sum())} were fitted a second time by fit() itself"
+    left = rows["divergences"]
+    first = rows["refitted"].str.contains("divergences").sum()
+    return [
+        Measure(NAME, "reported fits with divergences", case, float((left > 0).sum()), note=note),
+        Measure(NAME, "divergences left in all reported fits", case, float(left.sum())),
+        Measure(NAME, "first attempts with divergences", case, float(first)),
+    ]
 
 
 def summary(rows: pd.DataFrame) -> pd.Series:
     """Shares within the bounds, and the cost."""
-    within = (rows["probability_off"] < MOST_PROBABILITY) & (rows["mean_off"] < MOST_MEAN)
+    within = ~outside(rows)
     trusted = rows["trusted"].astype(bool)
     return pd.Series(
         {
@@ -184,6 +269,6 @@ if __name__ == "__main__":
     numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
     table = compare(numbers[0] if numbers else TRIALS, 1, "--nuts" in sys.argv)
     print(summary(table).to_string(float_format="{:.4g}".format))
-    missed = (table["probability_off"] >= MOST_PROBABILITY) | (table["mean_off"] >= MOST_MEAN)
+    missed = outside(table)
     if missed.any():
         print("\nOutside the bounds:\n", table[missed].round(4).to_string())
