@@ -24,7 +24,9 @@ def build(trial: dict[str, Any]) -> bmb.Model:
 
     rows = pd.DataFrame(
         {name: trial[name] for name in ("count", "treated", "second", "log_exposure")}
-    ).assign(one=1.0, count=[int(c) for c in trial["count"]], patient=[str(i) for i in trial["patient"]])
+    ).assign(
+        one=1.0, count=[int(c) for c in trial["count"]], patient=[str(i) for i in trial["patient"]]
+    )
     effect = bmb.Prior("HalfNormal", sigma=priors["patient_sd"]["scale"])
     shape = 0.5 / priors["sqrt_overdispersion"]["scale"] ** 2
     return bmb.Model(
