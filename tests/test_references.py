@@ -33,11 +33,10 @@ def published(dataset: str) -> pd.DataFrame:
 
 def patient_likelihood(eta: Any, counts: np.ndarray, patient_sd: Any) -> None:
     """Add the package's Poisson likelihood, the patient effect integrated out, to the model."""
-    seen = np.ones_like(counts)
-    pm.Potential(
-        "count",
-        marginal_logp("poisson", pt.constant(counts), eta, pt.constant(seen), patient_sd, 0.0),
-    )
+    seen = pt.constant(np.ones_like(counts))
+    none = 0.0 * seen
+    rows = (pt.constant(counts), eta, patient_sd * seen, seen, none, none)
+    pm.Potential("count", marginal_logp("poisson", *rows))
 
 
 def sample(model: pm.Model, draws: int, tune: int, seed: int) -> xr.Dataset:
