@@ -172,6 +172,7 @@ def test_numbers_of_the_methods_page_are_the_codes() -> None:
     from bayes_msc.counts.interval import FEWEST
     from bayes_msc.evidence import TAU_PRIORS
     from bayes_msc.fit import CAREFUL, Settings
+    from bayes_msc.importance import EFFORT, MOST_K
 
     text = " ".join((DOCS / "methods.md").read_text(encoding="utf-8").split())
     first = Settings()
@@ -189,6 +190,11 @@ def test_numbers_of_the_methods_page_are_the_codes() -> None:
     assert (CAREFUL.tune, CAREFUL.draws) == (2 * first.tune, 2 * first.draws)
     assert "twice the tuning, twice the draws" in text
     assert f"target acceptance of {CAREFUL.target_accept:g}" in text
+    points = sum(EFFORT.stages)
+    assert f"{points} points at first and up to {points + sum(EFFORT.extra)} while" in text
+    assert f"Pareto k at most {MOST_K:g}, effective size at least {EFFORT.smallest_share:g}" in text
+    assert f"P(RR < 1) at most {EFFORT.probability_error:g} and of" in text
+    assert f"at most {EFFORT.mean_error:g} posterior standard deviations" in text
     assert [prior["scale"] for prior in TAU_PRIORS] == [0.5, 1.0]
     assert "$A = 0.5$" in text
     assert "$A = 1$" in text
