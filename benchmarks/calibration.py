@@ -1,61 +1,89 @@
 """Simulation-based calibration of the model cards (Talts et al. 2018, arXiv 1804.06788).
 
 Parameters are drawn from the priors of a card, a trial from the parameters, and the card is fitted
-to that trial. Over many trials the rank of the true value among the posterior draws is uniform, if
-and only if likelihood, priors and sampler belong together. Ranks are taken for the parameters, for
+to that trial. Over many trials the posterior probability below the true value is uniform, if and
+only if likelihood, priors and sampler belong together. It is taken for every free parameter, for
 one patient's effect, and for the log likelihood of the trial, which depends on the data and so also
-notices a posterior that ignores them (Modrak et al. 2023, arXiv 2211.02383).
+notices a posterior that ignores them (Modrák et al. 2023, arXiv 2211.02383).
 
-Run it as ``python benchmarks/calibration.py [trials]``: writes ``docs/_static/calibration.csv`` and
-one figure a card.
+The fits are those of the fast engine; NUTS takes over where its weights are not to be trusted. No
+trial is left out, however large its counts (the simulation holds means below 1e15). A card centres
+the prior of the rate on the trial's own counts; here it gets a prior that stands before the data.
+That is the only change to a card.
+
+Run it as ``python -m benchmarks.calibration [--cards NAME ...] [--trials N] [--workers N]``: it
+writes ``docs/_static/calibration.csv`` and one figure a card; other cards keep their lines.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import multiprocessing
+import os
 import time
-from functools import cache
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from bayes_msc.convergence import convergence
 from bayes_msc.effects import recover
+from bayes_msc.errors import ModelError
+from bayes_msc.graph import data_of
+from bayes_msc.importance import Importance
 from bayes_msc.model import Model
-from bayes_msc.predictive import prior_draws
-from bayes_msc.predictor import row_parameters
+from bayes_msc.predictive import prior_draws, simulate_rows
+from bayes_msc.predictor import draws_of, row_parameters
 from bayes_msc.prior import Prior
 from bayes_msc.rows import arrange
 from bayes_msc.sampler import Sampler, Settings
 from bayes_msc.trial import Trial
+from benchmarks.calibration_figure import WORDS, draw
+from benchmarks.uniformity import RANKS, rank_of, uniformity_p
 
 FOLDER = Path(__file__).parents[1] / "docs" / "_static"
-CARDS = (
-    "count-poisson",
-    "count-negative-binomial",
-    "crossover-poisson",
-    "crossover-negative-binomial",
-)
-TRIALS = 200
-#: Posterior draws that the true value is ranked among, so that there are RANKS + 1 places.
-RANKS = 99
-SETTINGS = Settings(draws=400, tune=300, chains=2)
-#: A card centres log_rate on the data; calibration needs a prior that stands before the data.
+TRIALS = 300
+#: Posterior draws behind the two quantities that are computed anew for each draw: with the truth as
+#: many as there are places for a rank.
+DRAWS = RANKS
+CHUNK = 25
 LOG_RATE = Prior.normal(0.5, 1.5, why="about 1.6 lesions a scan, as wide as on the card")
 BASELINES = (0, 1, 2, 3, 5, 8, 1, 0, 12)
 
-WORDS = {
-    "log_rate": "log rate",
-    "log_rate_ratio": "log rate ratio",
-    "period_effect": "period effect",
-    "baseline_slope": "baseline slope",
-    "sqrt_overdispersion": "sqrt(overdispersion)",
-    "patient_sd": "patient SD",
-    "patient_effect": "one patient's effect",
-    "log_likelihood": "log likelihood of the trial",
-}
+ENGINES = ("fast", "nuts", "none")
+SHOWN = ["quantity", "trials", "p", "inside", "fast", "nuts", "none", "unchecked", "largest"]
+
+Draws = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Weighted draws of a fit.
+
+    Attributes
+    ----------
+    points : dict of str to ndarray, shape (points,)
+    weights : ndarray of float, shape (points,)
+        They sum to one.
+    chosen : ndarray of int, shape (DRAWS,)
+        Draws of equal weight, by their indices.
+    engine : str
+        ``"fast"`` or ``"nuts"``.
+    checked : bool
+        Whether the checks of the engine passed.
+    """
+
+    points: Draws
+    weights: NDArray[np.float64]
+    chosen: NDArray[np.int64]
+    engine: str
+    checked: bool
 
 
 def design_table(design: str) -> pd.DataFrame:
@@ -72,32 +100,15 @@ def design_table(design: str) -> pd.DataFrame:
     return table if design == "crossover" else table.drop(columns="period")
 
 
-def as_trial(table: pd.DataFrame, counts: NDArray[np.float64], design: str) -> Trial:
+def as_trial(counts: NDArray[np.float64], design: str) -> Trial:
     """Put counts into the design."""
-    with_counts = table.assign(count=counts)
-    return Trial(with_counts, design=design, control="control", active="active", name="calibration")
+    table = design_table(design).assign(count=counts)
+    return Trial(table, design=design, control="control", active="active", name="calibration")
 
 
-def simulate(
-    table: pd.DataFrame, truth: dict[str, float], rng: np.random.Generator
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Simulate counts and patient effects from the formula on the card, by hand."""
-    patient = pd.factorize(table["patient"])[0]
-    log_baseline = np.log1p(table["baseline"].to_numpy(float))
-    effect = truth["patient_sd"] * rng.normal(size=patient.max() + 1)
-    log_mean = (
-        truth["log_rate"]
-        + truth["log_rate_ratio"] * (table["treatment"] == "active").to_numpy(float)
-        + truth["baseline_slope"] * (log_baseline - np.log1p(BASELINES).mean())
-        + effect[patient]
-    )
-    if "period" in table:
-        log_mean = log_mean + truth["period_effect"] * (table["period"] == 2).to_numpy(float)
-    mean = np.exp(log_mean)
-    if "overdispersion" in truth:
-        k = truth["overdispersion"]
-        mean = mean * rng.gamma(1.0 / k, k, size=len(mean))
-    return rng.poisson(np.minimum(mean, 1e12)).astype(float), effect
+def blank_trial(model: Model) -> Trial:
+    """Trial of the design that a model is calibrated in, a count of 1 everywhere."""
+    return as_trial(np.ones(36), "crossover" if model.design == "crossover" else "parallel")
 
 
 def calibration_model(card: str) -> Model:
@@ -105,157 +116,246 @@ def calibration_model(card: str) -> Model:
     return Model.load(card).with_prior("log_rate", LOG_RATE)
 
 
-def ranks(
-    model: Model, trials: int = TRIALS, seed: int = 1, fitted: Model | None = None
+def simulate(
+    model: Model, blank: Trial, rng: np.random.Generator, truth: Draws | None = None
+) -> tuple[Trial, Draws]:
+    """Draw parameters from the priors and a trial from the parameters.
+
+    Parameters
+    ----------
+    model : Model
+    blank : Trial
+        Its design; the counts do not matter.
+    rng : numpy.random.Generator
+    truth : dict of str to ndarray, shape (1,), optional
+        The parameters, where they are not to be drawn.
+
+    Returns
+    -------
+    Trial
+    dict of str to ndarray, shape (1,)
+        The parameters and ``patient_effect``, that of the first patient.
+    """
+    values = prior_draws(model, blank, 1, rng) if truth is None else truth
+    rows = arrange(blank, model)
+    z = rng.normal(size=(1, rows.n_patients))
+    counts = rows.flat(simulate_rows(model, rows, values, z, rng))[0]
+    return as_trial(counts, blank.design), {
+        **values,
+        "patient_effect": values["patient_sd"] * z[0, :1],
+    }
+
+
+def shares(
+    model: Model,
+    trials: int | range = TRIALS,
+    seed: int = 1,
+    fitted: Model | None = None,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
-    """Simulate trials from a model's priors and rank the truth among the draws of each fit.
+    """Simulate trials from a model's priors, fit each, and find the truth in each posterior.
 
     Parameters
     ----------
     model : Model
         The model that makes the trials.
-    trials : int
+    trials : int or range
+        How many, or which ones: a trial depends on the seed and on its number, not on the others.
     seed : int
     fitted : Model, optional
         The model that is fitted, by default the same; another one must be found out.
+    executor : concurrent.futures.Executor, optional
+        Where to run, by default here; the table does not depend on it.
 
     Returns
     -------
     DataFrame
-        Columns ``card``, ``trial``, ``quantity``, ``rank`` (0 to RANKS).
+        Columns ``card``, ``trial``, ``quantity``, ``share`` (posterior probability below the
+        truth), ``engine``, ``checked`` (whether the engine's checks passed) and ``largest`` (count
+        of the trial). A fit without an answer has the engine ``"none"`` and no share.
     """
-    design = "crossover" if model.design == "crossover" else "parallel"
-    table = design_table(design)
+    numbers = range(trials) if isinstance(trials, int) else trials
+    chunks = [numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK)]
+    jobs = [(model, fitted or model, seed, chunk) for chunk in chunks]
+    run = executor.map if executor else map
+    return pd.concat(run(_work, jobs), ignore_index=True)
+
+
+_Job = tuple[Model, Model, int, range]
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """Return processes of this machine for ``shares``."""
+    # a forked process would share the threads of the parent's numerical libraries
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _work(job: _Job) -> pd.DataFrame:
+    model, fitted, seed, numbers = job
+    blank = blank_trial(model)
+    found = [row for number in numbers for row in _of_trial(model, fitted, blank, seed, number)]
+    names = ["card", "trial", "quantity", "share", "engine", "checked", "largest"]
+    return pd.DataFrame(found, columns=names)
+
+
+def _of_trial(
+    model: Model, fitted: Model, blank: Trial, seed: int, number: int
+) -> Iterator[tuple[object, ...]]:
+    rng = np.random.default_rng([seed, zlib.crc32(model.name.encode()), number])
+    trial, truth = simulate(model, blank, rng)
+    largest = int(trial.data["count"].max())
+    posterior = posterior_of(fitted, trial, int(rng.integers(2**31)))
+    if posterior is None:
+        for quantity in _quantities(fitted, truth):
+            yield model.name, number, quantity, np.nan, "none", False, largest
+        return
+    for quantity, share in _shares(fitted, trial, truth, posterior, rng).items():
+        yield model.name, number, quantity, share, posterior.engine, posterior.checked, largest
+
+
+def _quantities(model: Model, truth: Draws) -> list[str]:
+    free = [name for name in WORDS if name in truth and name in model.priors]
+    return [*free, "patient_effect", "log_likelihood"]
+
+
+def posterior_of(model: Model, trial: Trial, seed: int, engine: str = "auto") -> Posterior | None:
+    """Fit by the fast engine, and by NUTS where it is not trusted; None where neither answers."""
+    sampler = Sampler.of(model, trial)
+    numbers = data_of(model, trial)
     rng = np.random.default_rng(seed)
-    blank = as_trial(table, np.ones(len(table)), design)
-    prior = prior_draws(model, blank, trials, rng)
-    found = []
-    for number in range(trials):
-        truth = {name: float(values[number]) for name, values in prior.items()}
-        counts, effect = simulate(table, truth, rng)
-        trial = as_trial(table, counts, design)
-        one = _rank_one(fitted or model, trial, {**truth, "patient_effect": effect[0]}, number)
-        found += [(model.name, number, quantity, rank) for quantity, rank in one.items()]
-    return pd.DataFrame(found, columns=["card", "trial", "quantity", "rank"])
+    if engine == "auto":
+        try:
+            found = sampler.fast(numbers, seed)
+        except ModelError:
+            pass
+        else:
+            if found.trusted:
+                return _of_points(sampler, found, rng)
+    try:
+        trace = sampler.nuts(numbers, Settings(), seed, cores=1)
+    except RuntimeError:
+        return None
+    values = draws_of(trace)
+    total = len(values["log_rate_ratio"])
+    chosen = np.linspace(0, total - 1, DRAWS).round().astype(np.int64)
+    checked = bool(convergence(trace)["ok"].all())
+    return Posterior(values, np.full(total, 1.0 / total), chosen, "nuts", checked)
 
 
-def _rank_one(model: Model, trial: Trial, truth: dict[str, float], seed: int) -> dict[str, int]:
-    fit = Sampler.of(model, trial).sample(model, trial, SETTINGS, seed=seed)
-    posterior = fit["posterior"].dataset
-    total = SETTINGS.chains * SETTINGS.draws
-    keep = np.linspace(0, total - 1, RANKS).round().astype(int)
-    names = [name for name in truth if name != "patient_effect" and name in posterior]
-    draws = {name: posterior[name].to_numpy().reshape(-1)[keep] for name in names}
+def _of_points(sampler: Sampler, found: Importance, rng: np.random.Generator) -> Posterior:
+    values = sampler.density.constrained(found.points)
+    return Posterior(values, found.weights, found.choose(DRAWS, rng), "fast", True)
+
+
+def _shares(
+    model: Model, trial: Trial, truth: Draws, posterior: Posterior, rng: np.random.Generator
+) -> dict[str, float]:
+    """Posterior probability below the truth of every quantity."""
+    names = [name for name in _quantities(model, truth) if name in model.priors]
+    found = {
+        name: float(posterior.weights @ (posterior.points[name] < truth[name])) for name in names
+    }
     # the truth goes through the same likelihood as one more draw, the last
-    joint = {name: np.append(draws[name], truth[name]) for name in names}
+    joint = {n: np.append(posterior.points[n][posterior.chosen], truth[n]) for n in names}
     rows = arrange(trial, model)
     at = row_parameters(model, rows, joint)
-    z, log_likelihood = recover(model.family, rows, *vars(at).values(), np.random.default_rng(seed))
-    effect = joint["patient_sd"][:, None] * z
-    whole = log_likelihood.sum(axis=1)
-    rank = {name: int((draws[name] < truth[name]).sum()) for name in names}
-    rank.pop("overdispersion", None)
-    rank["patient_effect"] = int((effect[:-1, 0] < truth["patient_effect"]).sum())
-    rank["log_likelihood"] = int((whole[:-1] < whole[-1]).sum())
-    return rank
+    z, log_likelihood = recover(
+        model.family, rows, at.eta, at.loading, at.overdispersion, at.zero_part, rng
+    )
+    effect = joint["patient_sd"] * z[:, 0]
+    effect[-1] = truth["patient_effect"][0]
+    found["patient_effect"] = _share(effect, rng)
+    found["log_likelihood"] = _share(log_likelihood.sum(axis=1), rng)
+    return found
 
 
-@cache
-def _tails(n: int) -> NDArray[np.float64]:
-    """Two-sided binomial p of every count below every place, shape (RANKS, n + 1)."""
-    below, share = np.arange(n + 1), np.arange(1, RANKS + 1)[:, None] / (RANKS + 1)
-    low, high = stats.binom.cdf(below, n, share), stats.binom.sf(below - 1, n, share)
-    return np.asarray(2.0 * np.minimum(low, high))
-
-
-def _below(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many ranks lie below each of the places 1 to RANKS, shape (samples, RANKS)."""
-    samples = len(ranks)
-    cell = ranks + (RANKS + 1) * np.arange(samples)[:, None]
-    histogram = np.bincount(cell.ravel(), minlength=samples * (RANKS + 1))
-    return histogram.reshape(samples, RANKS + 1).cumsum(axis=1)[:, :-1]
-
-
-def _pointwise(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Smallest pointwise p of the ECDF of each sample, shape (samples,)."""
-    return _tails(ranks.shape[1])[np.arange(RANKS), _below(ranks)].min(axis=1)
-
-
-@cache
-def _null(n: int, replicates: int = 20_000) -> NDArray[np.float64]:
-    """Sorted smallest p of samples of n ranks that are uniform."""
-    rng = np.random.default_rng(20)
-    return np.sort(_pointwise(rng.integers(0, RANKS + 1, (replicates, n))))
-
-
-def uniformity_p(ranks: NDArray[np.int64]) -> float:
-    """Probability that uniform ranks stray as far from the diagonal anywhere as these do.
-
-    The band is simultaneous in the sense of Sailynoja, Burkner & Vehtari 2022 (Statistics and
-    Computing 32:32), its level found by simulation.
-    """
-    null = _null(len(ranks))
-    smallest = float(_pointwise(np.asarray(ranks)[None, :])[0])
-    at = np.searchsorted(null, smallest * (1 + 1e-9))
-    return float((at + 1) / (len(null) + 1))
-
-
-def band(n: int, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper edge of ECDF minus uniform that hold ``level`` of uniform samples whole."""
-    share = np.arange(1, RANKS + 1) / (RANKS + 1)
-    gamma = float(np.quantile(_null(n), 1.0 - level))
-    low, high = stats.binom.ppf(gamma / 2, n, share), stats.binom.isf(gamma / 2, n, share)
-    return low / n - share, high / n - share
+def _share(values: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """Share of draws below the last value, at a random place between its neighbours."""
+    return float(((values[:-1] < values[-1]).sum() + rng.random()) / len(values))
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a card and quantity: number of trials, p of uniformity."""
-    rows = [
-        (card, quantity, len(group), uniformity_p(group["rank"].to_numpy()))
-        for (card, quantity), group in table.groupby(["card", "quantity"], sort=False)
-    ]
-    return pd.DataFrame(rows, columns=["card", "quantity", "trials", "p"])
+    """Judge each card and quantity.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``shares``.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``card``, ``quantity``, ``trials`` (with an answer), ``p`` (of uniform ranks),
+        ``inside`` (trials whose 95 % equal-tailed interval held the truth), ``coverage`` with the
+        ends ``lower`` and ``upper`` of its 95 % interval (Clopper-Pearson), ``fast``, ``nuts`` and
+        ``none`` (trials by engine), ``unchecked`` (NUTS fits whose checks failed) and ``largest``
+        (count).
+    """
+    groups = table.groupby(["card", "quantity"], sort=False)
+    return pd.DataFrame([{"card": c, "quantity": q, **_verdict(g)} for (c, q), g in groups])
 
 
-def draw(table: pd.DataFrame, card: str, path: Path) -> None:
-    """Draw ECDF minus uniform for every quantity of a card, with the simultaneous 95 % band."""
-    from matplotlib.figure import Figure
+def _verdict(group: pd.DataFrame) -> dict[str, object]:
+    share = group["share"].dropna().to_numpy()
+    inside = int((np.abs(share - 0.5) <= 0.475).sum())
+    ends = stats.binomtest(inside, len(share)).proportion_ci(0.95)
+    engines = group["engine"].value_counts()
+    return {
+        "trials": len(share),
+        "p": uniformity_p(rank_of(share)),
+        "inside": inside,
+        "coverage": inside / len(share),
+        "lower": float(ends.low),
+        "upper": float(ends.high),
+        **{engine: int(engines.get(engine, 0)) for engine in ENGINES},
+        "unchecked": int(((group["engine"] == "nuts") & ~group["checked"].astype(bool)).sum()),
+        "largest": int(group["largest"].max()),
+    }
 
-    chosen = table[table["card"] == card]
-    quantities = [name for name in WORDS if name in set(chosen["quantity"])]
-    figure = Figure(figsize=(8.4, 4.4), layout="constrained")
-    panels = figure.subplots(2, 4, sharex=True, sharey=True).ravel()
-    share = np.arange(1, RANKS + 1) / (RANKS + 1)
-    for axes, quantity in zip(panels, quantities, strict=False):
-        rank = chosen.loc[chosen["quantity"] == quantity, "rank"].to_numpy()
-        low, high = band(len(rank))
-        below = _below(rank[None, :])[0] / len(rank)
-        axes.fill_between(share, low, high, color="#0b6e99", alpha=0.15, lw=0)
-        axes.axhline(0, color="0.5", lw=0.6)
-        axes.plot(share, below - share, color="#0b6e99", lw=1.4)
-        axes.set_title(WORDS[quantity], fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-    for empty in range(len(quantities), len(panels)):
-        panels[empty].set_visible(False)
-        panels[empty - 4].tick_params(labelbottom=True)
-    n = chosen["trial"].nunique()
-    figure.suptitle(f"{card}: {n} trials simulated from the priors and fitted", fontsize=10)
-    figure.supxlabel("rank of the truth among the posterior draws (share)", fontsize=9)
-    figure.supylabel("ECDF minus uniform", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
+
+def adjusted(p: ArrayLike) -> NDArray[np.float64]:
+    """Holm's correction for the number of p, which holds however they hang together."""
+    from statsmodels.stats.multitest import multipletests
+
+    return np.asarray(multipletests(p, method="holm")[1])
+
+
+def write(table: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Write the figure and the lines of the cards in a table; the lines of others stay."""
+    found = verdicts(table)
+    for card in found["card"].unique():
+        draw(table[table["card"] == card], card, folder / f"calibration-{card}.svg")
+    path = folder / "calibration.csv"
+    if path.exists():
+        old = pd.read_csv(path)
+        both = pd.concat([old[~old["card"].isin(found["card"])], found])
+    else:
+        both = found
+    both = both.sort_values("card", kind="stable")
+    both.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    return found
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration")
+    parser.add_argument("--cards", nargs="+", choices=Model.names(), default=Model.names())
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    return parser.parse_args()
 
 
 def main() -> None:
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else TRIALS
-    tables = []
-    for seed, card in enumerate(CARDS, 1):
-        start = time.perf_counter()
-        tables.append(ranks(calibration_model(card), trials, seed))
-        print(f"{card}: {trials} trials in {time.perf_counter() - start:.0f} s", flush=True)
-        print(verdicts(tables[-1]).to_string(index=False, float_format="%.3f"), flush=True)
-        draw(tables[-1], card, FOLDER / f"calibration-{card}.svg")
-    pd.concat(tables).to_csv(FOLDER / "calibration.csv", index=False, lineterminator="\n")
+    chosen = _arguments()
+    with processes(chosen.workers) as pool:
+        for card in chosen.cards:
+            start = time.perf_counter()
+            table = shares(calibration_model(card), chosen.trials, chosen.seed, executor=pool)
+            found = write(table, chosen.folder)
+            seconds = time.perf_counter() - start
+            print(f"{card}: {chosen.trials} trials in {seconds:.0f} s", flush=True)
+            print(found[SHOWN].to_string(index=False, float_format="%.3f"), flush=True)
 
 
 if __name__ == "__main__":

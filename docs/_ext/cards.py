@@ -194,46 +194,100 @@ def command_help() -> str:
 
 def calibration(static: Path) -> str:
     """How uniform the ranks of each card are, with its figure; or that it was not run."""
-    pages = [_calibration(name, static) for name in bm.Model.names()]
-    if (static / "calibration.csv").exists():
-        pages.insert(0, _uniformity(static / "calibration.csv"))
+    if not (static / "calibration.csv").exists():
+        return "Not run for this edition."
+    from benchmarks.calibration import adjusted
+
+    found = pd.read_csv(static / "calibration.csv")
+    found["holm"] = adjusted(found["p"])
+    by_card = {str(card): group for card, group in found.groupby("card", sort=False)}
+    missing = [name for name in bm.Model.names() if name not in by_card]
+    pages = [_all_cards(found, by_card), *(_one_card(c, group) for c, group in by_card.items())]
+    if missing:
+        pages.append(f"Not run for this edition: {', '.join(missing)}.")
     return "\n\n".join(pages)
 
 
-def _uniformity(path: Path) -> str:
-    from benchmarks.calibration import WORDS, verdicts
+def _all_cards(found: pd.DataFrame, by_card: dict[str, pd.DataFrame]) -> str:
+    header = (
+        "Card",
+        "Trials",
+        "of them by NUTS",
+        "p, log rate ratio",
+        "p, log likelihood",
+        "smallest p of the card",
+        "95 % interval of the rate ratio holds the truth",
+    )
+    rows = []
+    for card, group in by_card.items():
+        of = group.set_index("quantity")
+        least = of["p"].idxmin()
+        ratio = of.loc["log_rate_ratio"]
+        p = [f"{of.loc[name, 'p']:.3f}" for name in ("log_rate_ratio", "log_likelihood")]
+        smallest = f"{of.loc[least, 'p']:.4f} ({_words(str(least))})"
+        rows.append((card, ratio["trials"], ratio["nuts"], *p, smallest, _coverage(ratio)))
+    return f"{table(header, rows)}\n\n{_reading(found)}"
 
-    found = verdicts(pd.read_csv(path))
-    p = found.set_index(["quantity", "card"])["p"].map("{:.3f}".format)
-    cards = [name for name in bm.Model.names() if name in set(found["card"])]
-    rows = [
-        (words, *(p.get((quantity, card), "") for card in cards))
-        for quantity, words in WORDS.items()
-    ]
+
+def _words(quantity: str) -> str:
+    from benchmarks.calibration_figure import WORDS
+
+    return WORDS[quantity]
+
+
+def _coverage(row: pd.Series) -> str:
+    ends = f"{100 * row['lower']:.1f} to {100 * row['upper']:.1f} %"
+    return f"{row['inside']} of {row['trials']} ({ends})"
+
+
+def _reading(found: pd.DataFrame) -> str:
+    """How many comparisons there are, and what chance alone makes of them."""
+    n = len(found)
     outside = found[found["p"] < 0.05]
+    least = found.loc[found["p"].idxmin()]
+    missed = (found["upper"] < 0.95) | (found["lower"] > 0.95)
+    lost = int(found.groupby("card")["none"].max().sum())
+    unchecked = int(found.groupby("card")["unchecked"].max().sum())
+    trials = int(found.groupby("card")[["trials", "none"]].max().sum().sum())
+    by_nuts = int(found.groupby("card")["nuts"].max().sum())
     strays = ", ".join(
-        f"{row.quantity} of {row.card} (p {row.p:.4f})" for row in outside.itertuples()
+        f"{_words(row.quantity)} of {row.card} (p {row.p:.4f})" for row in outside.itertuples()
     )
+    corrected = f"{least['holm']:.2f}" if least["holm"] >= 0.01 else f"{least['holm']:.4f}"
     return (
-        f"{table(('p of uniform ranks', *cards), rows)}\n\n"
-        f"Of {len(found)} sets of ranks, {len(outside)} leave the band; by chance alone one in "
-        f"twenty does, and a p below {0.05 / len(found):.4f} would be a surprise among so many. "
-        f"{f'Outside: {strays}.' if strays else ''}"
+        f"These are {n} comparisons in {found['card'].nunique()} cards. {len(outside)} sets of "
+        f"ranks leave their band; by chance alone {0.05 * n:.0f} would. The smallest of {n} p is "
+        f"{1 / (n + 1):.4f} on average when all is well, and in one case of twenty below "
+        f"{-np.expm1(np.log(0.95) / n):.5f}; here it is {least['p']:.4f} "
+        f"({_words(least['quantity'])} of {least['card']}), or {corrected} after Holm's correction "
+        f"for their number. {f'Outside: {strays}.' if strays else ''}\n\n"
+        f"Of the {n} coverages, {int(missed.sum())} have a 95 % interval that leaves out 95 %; by "
+        f"chance alone at most {0.05 * n:.0f} would. Of all {trials} trials, {by_nuts} were fitted "
+        f"by NUTS because the weights of importance sampling were not to be trusted; the checks of "
+        f"{unchecked} of these failed, and they count like the others. Trials that neither engine "
+        f"could fit: {lost}."
     )
 
 
-def _calibration(name: str, static: Path) -> str:
-    file = f"calibration-{name}.svg"
-    heading = f"### {name}"
-    if not (static / file).exists():
-        return f"{heading}\n\nNot run for this edition."
-    return f"""{heading}
-
-:::{{image}} _static/{file}
-:alt: Ranks of the true parameters among posterior draws, for the card {name}
+def _one_card(card: str, group: pd.DataFrame) -> str:
+    header = ("Quantity", "p of uniform ranks", "after Holm", "95 % interval holds the truth")
+    rows = [
+        (_words(row["quantity"]), f"{row['p']:.3f}", f"{row['holm']:.2f}", _coverage(row))
+        for _, row in group.iterrows()
+    ]
+    first = group.iloc[0]
+    engines = f"{first['fast']} trials by importance sampling, {first['nuts']} by NUTS"
+    return f"""::::{{dropdown}} {card}
+:::{{image}} _static/calibration-{card}.svg
+:alt: Ranks of the true parameters in the posterior, for the card {card}
 :class: figure
 :width: 720px
-:::"""
+:::
+
+{engines}; largest count {first["largest"]:,}.
+
+{table(header, rows)}
+::::"""
 
 
 def generate(app: Sphinx) -> None:
