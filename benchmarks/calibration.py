@@ -117,33 +117,29 @@ def calibration_model(card: str) -> Model:
 
 
 def simulate(
-    model: Model, blank: Trial, rng: np.random.Generator, truth: Draws | None = None
-) -> tuple[Trial, Draws]:
-    """Draw parameters from the priors and a trial from the parameters.
+    model: Model, blank: Trial, truth: Draws, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Simulate trials of new patients.
 
     Parameters
     ----------
     model : Model
     blank : Trial
         Its design; the counts do not matter.
+    truth : dict of str to ndarray, shape (trials,)
+        Parameters and what follows from them, as ``prior_draws`` gives them.
     rng : numpy.random.Generator
-    truth : dict of str to ndarray, shape (1,), optional
-        The parameters, where they are not to be drawn.
 
     Returns
     -------
-    Trial
-    dict of str to ndarray, shape (1,)
-        The parameters and ``patient_effect``, that of the first patient.
+    counts : ndarray of float, shape (trials, rows)
+    effect : ndarray of float, shape (trials,)
+        That of the first patient, on the log scale.
     """
-    values = prior_draws(model, blank, 1, rng) if truth is None else truth
     rows = arrange(blank, model)
-    z = rng.normal(size=(1, rows.n_patients))
-    counts = rows.flat(simulate_rows(model, rows, values, z, rng))[0]
-    return as_trial(counts, blank.design), {
-        **values,
-        "patient_effect": values["patient_sd"] * z[0, :1],
-    }
+    z = rng.normal(size=(len(truth["patient_sd"]), rows.n_patients))
+    counts = rows.flat(simulate_rows(model, rows, truth, z, rng))
+    return counts, truth["patient_sd"] * z[:, 0]
 
 
 def shares(
@@ -202,8 +198,10 @@ def _of_trial(
     model: Model, fitted: Model, blank: Trial, seed: int, number: int
 ) -> Iterator[tuple[object, ...]]:
     rng = np.random.default_rng([seed, zlib.crc32(model.name.encode()), number])
-    trial, truth = simulate(model, blank, rng)
-    largest = int(trial.data["count"].max())
+    truth = prior_draws(model, blank, 1, rng)
+    counts, effect = simulate(model, blank, truth, rng)
+    truth = {**truth, "patient_effect": effect}
+    trial, largest = as_trial(counts[0], blank.design), int(counts.max())
     posterior = posterior_of(fitted, trial, int(rng.integers(2**31)))
     if posterior is None:
         for quantity in _quantities(fitted, truth):

@@ -62,4 +62,4 @@ def draw(table: pd.DataFrame, card: str, path: Path) -> None:
         figure.supxlabel("posterior probability below the truth", fontsize=9)
         figure.supylabel("ECDF minus uniform", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(to_svg(figure, f"calibration-{card}"), encoding="utf-8")
+    path.write_text(to_svg(figure, "c"), encoding="utf-8")
