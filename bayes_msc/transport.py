@@ -78,6 +78,13 @@ class Transport:
 
     def log_density(self, points: Array) -> Array:
         """Log density of the proposal at points, shape (points, d) to (points,)."""
+        # what overflows lies so far out under this proposal that its density there is zero
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = self._log_density(*self._normal_of(points))
+        return np.where(np.isfinite(value), value, -np.inf)
+
+    def _normal_of(self, points: Array) -> tuple[Array, Array, Array]:
+        """Undo ``points``: the normals, what was widened, and by how much in all."""
         before = _Before(len(self.order), len(points))
         wide = np.empty((len(self.order), len(points)))
         widening = np.zeros(len(points))
@@ -88,7 +95,7 @@ class Transport:
             wide[j] = np.arcsinh(residual + self.shift[j])
             before.add(np.sinh(self.tail * wide[j] - self.skew[j]))
             widening += wider
-        return self._log_density(before.variables, wide, widening)
+        return before.variables, wide, widening
 
     def _log_density(self, normal: Array, wide: Array, widening: Array) -> Array:
         # d point / d normal is scale / tail * cosh(wide) / sqrt(1 + normal^2)

@@ -223,3 +223,10 @@ def test_axes_map_there_and_back_with_their_derivative() -> None:
     step = 1e-5
     slopes = (axes.to_point(z + step)[0] - axes.to_point(z - step)[0]) / (2 * step)
     assert np.log(slopes).sum(axis=1) == pytest.approx(log_derivative, abs=1e-6)
+
+
+def test_a_point_too_far_out_for_floating_point_has_density_zero() -> None:
+    proposal = elliptical(np.zeros(2), np.diag([1.0, 1e-4]), np.array([0, 1]), 0.8)
+    near, far = proposal.log_density(np.array([[0.0, 0.0], [1e200, -1e200]]))
+    assert np.isfinite(near)
+    assert far == -np.inf
