@@ -66,6 +66,14 @@ class Method(StrEnum):
     pymc = "pymc"
 
 
+class Engine(StrEnum):
+    """Ways to sample."""
+
+    nuts = "nuts"
+    fast = "fast"
+    auto = "auto"
+
+
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
 Thresholds = Annotated[
@@ -171,6 +179,7 @@ def fit(
     tune: Annotated[int, typer.Option(help="Draws discarded in each chain.")] = 1000,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
     cores: Annotated[int | None, typer.Option(help="Chains at once (default: all cores).")] = None,
+    engine: Annotated[Engine, typer.Option(help="NUTS, or importance sampling.")] = Engine.nuts,
     force: Force = False,
 ) -> None:
     """Fit a model to the counts of every patient."""
@@ -219,6 +228,7 @@ def fit(
         tune=tune,
         chains=chains,
         cores=cores,
+        engine=engine.value,
     )
     statements = _statements(result, threshold, rope)
     results = _write(result, out, force, statements, lambda path: save_fit(result, path))
