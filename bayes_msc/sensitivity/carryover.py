@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -15,6 +16,8 @@ from bayes_msc.sensitivity.refitting import Question, shown
 from bayes_msc.trial import Trial
 
 WIDTHS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+#: A share with a wider prior would be above 1 more often than not: more than the effect itself.
+WIDEST_SHARE = 1.0
 FIRST, NONE, SHARE, EITHER = "first period", "none", "share of the effect", "either direction"
 
 
@@ -40,7 +43,8 @@ def carryover_widths(
     widths : sequence of float
         Standard deviations of the prior, 0 (no carryover) or more, see ``Model.with_carryover``:
         of the share of the treatment's log rate ratio that lasts, and of the log rate ratio of
-        carryover in either direction.
+        carryover in either direction. Widths above 1 are for the second only: of a share they would
+        say that more than the whole effect lasts.
     rule : Rule, optional
         By default P(RR < 1) of 0.95 or more.
     thresholds, seed, workers, progress
@@ -61,11 +65,10 @@ def carryover_widths(
 
     Notes
     -----
-    Only the difference between the sequences speaks of carryover, so the counts can hardly tell how
-    much there is: with a prior that is wide in either direction the comparison of a patient with
-    him- or herself is given up, and what is left is close to the first period alone. A share of the
-    effect moves the estimate the other way, to a stronger effect: some of it is taken to hide in
-    period 2. No row is chosen by a test (see ``Model.with_carryover``).
+    Only the difference between the sequences speaks of carryover, so the counts can hardly tell
+    how much there is: with a prior that is wide in either direction the comparison of a patient
+    with him- or herself is given up, and what is left is close to the first period alone. No row is
+    chosen by a test (see ``Model.with_carryover``).
     """
     if trial.design != "crossover":
         raise ModelError(f"{trial.name} is a parallel trial: nothing is carried over in it")
@@ -73,7 +76,9 @@ def carryover_widths(
     question = Question.of(rule, thresholds, seed, workers, progress)
     rows = [(NONE, 0.0, card.with_carryover(0.0), trial)]
     wide = sorted({float(width) for width in widths if width != 0})
-    rows += [(SHARE, width, card.with_carryover(width), trial) for width in wide]
+    rows += [
+        (SHARE, width, card.with_carryover(width), trial) for width in wide if width <= WIDEST_SHARE
+    ]
     rows += [(EITHER, width, card.with_carryover(width, two_sided=True), trial) for width in wide]
     rows.append((FIRST, float("nan"), for_first_period(card), trial.first_period()))
     found = question.refit([(model, data) for *_, model, data in rows])
@@ -83,9 +88,10 @@ def carryover_widths(
 
 
 def _words(kind: str, width: float) -> str:
+    fold = math.exp(2.0 * width)
     return {
         NONE: "nothing is carried over",
-        SHARE: f"hardly more than {2 * width:g} of the effect lasts into period 2",
-        EITHER: f"the rate after active treatment may change up to {7.389**width:.2g}-fold",
+        SHARE: f"hardly more than {200 * width:.0f} % of the effect lasts into period 2",
+        EITHER: f"the rate after active treatment may change up to {fold:.2g}-fold",
         FIRST: "period 1 alone: nothing can be carried over into it",
     }[kind]

@@ -84,6 +84,11 @@ class Question:
         return table.assign(prob=prob, mcse=mcse, rule_met=met)
 
     @property
+    def below(self) -> tuple[str, ...]:
+        """Names of the probabilities of a refit, one for each threshold."""
+        return tuple(f"prob_below_{c:g}" for c in self.thresholds)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a refit that a reader's table keeps."""
         below = [f"{kind}_below_{c:g}" for c in self.thresholds for kind in ("prob", "mcse")]
@@ -110,9 +115,7 @@ class Copies:
     def refit(self, trials: Sequence[Trial]) -> pd.DataFrame:
         """Refit each copy, in the order given; the table is that of ``Question.refit``."""
         keys = [fingerprint(trial, self.model) for trial in trials]
-        new = {
-            key: trial for key, trial in zip(keys, trials, strict=True) if key not in self.known
-        }
+        new = {key: trial for key, trial in zip(keys, trials, strict=True) if key not in self.known}
         if new:
             found = self.question.refit([(self.model, trial) for trial in new.values()])
             self.known |= dict(zip(new, found.to_dict("records"), strict=True))
