@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bayes_msc.refits import refit_many
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
+    from bayes_msc.rule import Rule
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
 
@@ -53,6 +54,7 @@ _HOME = {
     "Prior": "prior",
     "Published": "published",
     "Reanalysis": "reanalysis",
+    "Rule": "rule",
     "Trial": "trial",
     "both_estimands": "first_period",
     "carry_forward": "missing",
@@ -101,6 +103,7 @@ __all__ = [
     "Prior",
     "Published",
     "Reanalysis",
+    "Rule",
     "Trial",
     "__version__",
     "both_estimands",
