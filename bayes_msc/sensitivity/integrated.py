@@ -10,8 +10,8 @@ mixture of all fits (the balance heuristic), in which L cancels:
 
     weight of a point = n_j w / sum_k n_k p_k(t) / Z_k
 
-with n_j the effective size of fit j. The Z_k are those under which the pooled points give back the
-Z_k (Shirts & Chodera 2008, Journal of Chemical Physics 129:124105; Kong et al. 2003, JRSS B 65:585).
+with n_j the effective size of fit j. The Z_k are those that the pooled points give back (Shirts &
+Chodera 2008, Journal of Chemical Physics 129:124105; Kong et al. 2003, JRSS B 65:585).
 """
 
 from __future__ import annotations

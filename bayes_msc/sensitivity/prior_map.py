@@ -269,6 +269,6 @@ def _note(cells: pd.DataFrame) -> str:
     if "exact" in count:
         return f"All {len(cells)} cells are exact."
     again = int(count.get("refitted", 0))
-    error = float(cells.filter(regex="^mcse_").max(axis=None))
+    error = float(cells.filter(regex="^mcse_").to_numpy(float).max())
     words = f"{len(cells) - again} cells from the integrated likelihood, {again} fitted anew"
     return f"{words}; the largest Monte Carlo error of a probability is {error:.4f}."

@@ -24,7 +24,7 @@ THRESHOLDS = (1.0, 0.8, 0.5)
 Subject = Trial | Published
 
 #: Components kept of a prior that comes from other trials: each is a part of its heterogeneity.
-KEPT_COMPONENTS = 4
+KEPT_COMPONENTS = 6
 
 
 def check_subject(subject: object) -> None:
