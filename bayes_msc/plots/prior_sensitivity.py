@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayes_msc.errors import OutputError
 from bayes_msc.plots import style
 
 if TYPE_CHECKING:
@@ -46,8 +47,15 @@ def prior_map(cells: pd.DataFrame, stances: pd.DataFrame, rule: Rule, label: str
         Its line is drawn in the panel with its threshold.
     label : str
         What the counts are if they are not data.
+
+    Raises
+    ------
+    OutputError
+        If there are fewer than two means or two SDs: that is no map.
     """
-    chances = [name for name in cells if str(name).startswith("prob_")]
+    if min(cells["prior_mean"].nunique(), cells["prior_sd"].nunique()) < 2:
+        raise OutputError("a map is drawn from at least two prior means and two prior SDs")
+    chances = [str(name) for name in cells if str(name).startswith("prob_")]
     own = f"prob_{'below' if rule.benefit == 'lower' else 'above'}_{rule.threshold:g}"
     # at most two: the rule's own first
     shown = [own, *(name for name in chances if name != own)][:2]
@@ -57,7 +65,7 @@ def prior_map(cells: pd.DataFrame, stances: pd.DataFrame, rule: Rule, label: str
         for axes, name in zip(grid, shown, strict=False):
             filled = _probability_panel(axes, cells, name, rule if name == own else None)
         for axes in grid[len(shown) : 2]:
-            axes.remove()
+            axes.set_visible(False)
         _limit_panel(grid[2], cells, "lower", "lower end of the 95 % interval")
         _limit_panel(grid[3], cells, "upper", "upper end of the 95 % interval")
         for axes in grid:
@@ -66,16 +74,16 @@ def prior_map(cells: pd.DataFrame, stances: pd.DataFrame, rule: Rule, label: str
         for axes in grid[2:]:
             axes.set_xlabel("rate ratio expected beforehand")
         for axes in grid[::2]:
-            axes.set_ylabel("width of the prior: 95 % within ×/÷")
+            axes.set_ylabel("prior: 95 % within ×/÷ this")
         bar = figure.colorbar(filled, ax=grid[:2].tolist(), shrink=0.9, pad=0.01)
         bar.set_ticks(list(LEVELS), labels=[f"{level:g}" for level in LEVELS])
         handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
 def _table(cells: pd.DataFrame, column: str) -> Any:
-    return cells.pivot(index="prior_sd", columns="prior_mean", values=column)
+    return cells.pivot_table(index="prior_sd", columns="prior_mean", values=column)
 
 
 def _probability_panel(axes: Axes, cells: pd.DataFrame, name: str, rule: Rule | None) -> Any:
@@ -94,8 +102,10 @@ def _limit_panel(axes: Axes, cells: pd.DataFrame, column: str, title: str) -> No
     table = _table(cells, column)
     x, y, z = table.columns.to_numpy(), table.index.to_numpy(), np.log(table.to_numpy())
     levels = [k for k in _levels(float(z.min()), float(z.max())) if abs(k) > 1e-9]
-    lines = axes.contour(x, y, z, levels=levels, colors=[style.GREY], linewidths=0.9)
-    axes.clabel(lines, fmt=lambda k: f"{math.exp(k):.2g}", fontsize=7.5, colors=style.INK)
+    lines = axes.contour(
+        x, y, z, levels=levels, colors=[style.GREY], linewidths=0.9, linestyles="-"
+    )
+    axes.clabel(lines, fmt=lambda k: f"{math.exp(k):.3g}", fontsize=7.5, colors=style.INK)
     if z.min() < 0 < z.max():
         one = axes.contour(x, y, z, levels=[0.0], colors=[style.ORANGE], linewidths=1.8)
         axes.clabel(one, fmt=lambda k: "1", fontsize=8.5)
@@ -121,10 +131,14 @@ def _prior_axes(axes: Axes, cells: pd.DataFrame) -> None:
     axes.set_yscale("log")
     axes.set_ylim(narrow, wide)
     sds = [s for s in _SD_TICKS if narrow <= s <= wide]
-    axes.set_yticks(sds, [f"{math.exp(_Z * s):.2g}" for s in sds])
+    axes.set_yticks(sds, [_fold(math.exp(_Z * s)) for s in sds])
     axes.minorticks_off()
     if low < 0 < high:
         axes.axvline(0.0, color=style.INK, linewidth=0.7, linestyle=(0, (2, 3)))
+
+
+def _fold(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _mark(axes: Axes, stances: pd.DataFrame, cells: pd.DataFrame) -> None:
@@ -143,7 +157,7 @@ def _mark(axes: Axes, stances: pd.DataFrame, cells: pd.DataFrame) -> None:
             linestyle="none",
             clip_on=False,
             zorder=5,
-            label=row["stance"] + ("" if row["exact_place"] else " (by its mean and SD)"),
+            label=row["stance"] + ("" if row["exact_place"] else " (mean and SD)"),
         )
 
 

@@ -43,6 +43,9 @@ _BLOCK = 64
 _ROUNDS = 5000
 _SETTLED = 1e-9
 _MASS = 0.95
+#: Weights this far below the largest, in log units, belong to no tail.
+_NEGLIGIBLE = 50.0
+_FEWEST = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +152,8 @@ class IntegratedLikelihood:
         -------
         DataFrame
             One row a prior: ``median``, ``lower``, ``upper`` of the rate ratio, ``log_mean`` and
-            ``log_sd`` of its logarithm, ``prob_below_<c>`` and ``mcse_below_<c>``, ``pareto_k``
-            and ``effective_size`` of the weights.
+            ``log_sd`` of its logarithm, ``prob_below_<c>`` and ``mcse_below_<c>``, and of
+            the weights ``pareto_k``, ``effective_size`` and ``largest_weight``.
         """
         rows: list[dict[str, float]] = []
         for start in range(0, len(loc), _BLOCK):
@@ -160,8 +163,6 @@ class IntegratedLikelihood:
         return pd.DataFrame(rows)
 
     def _rows(self, log_prior: Array, thresholds: Sequence[float]) -> Iterator[dict[str, float]]:
-        from arviz_stats.base import array_stats
-
         log_density = log_prior - log_prior.max(axis=1, keepdims=True)
         density = np.exp(log_density)
         total = density @ self.weight
@@ -181,12 +182,21 @@ class IntegratedLikelihood:
                 shares = below[c][i] / total[i]
                 row[f"prob_below_{c:g}"] = float(np.clip(shares[0], 0.0, 1.0))
                 row[f"mcse_below_{c:g}"] = _jackknife_error(shares[1:])
-            seen = weight > 0
-            k = array_stats.psislw(-(log_density[i] + self._log_weight)[seen])[1]
-            # where few points are left there is no tail to speak of
-            row["pareto_k"] = float(k) if np.isfinite(k) and seen.sum() > 25 else math.inf
+            row["pareto_k"] = _tail_shape(log_density[i] + self._log_weight)
             row["effective_size"] = float(1.0 / np.sum(weight**2))
+            row["largest_weight"] = float(weight.max())
             yield row
+
+
+def _tail_shape(log_weight: Array) -> float:
+    """Pareto shape of the largest weights; infinite where too few points carry any."""
+    from arviz_stats.base import array_stats
+
+    near = log_weight[log_weight > log_weight.max() - _NEGLIGIBLE]
+    if len(near) <= _FEWEST:
+        return math.inf
+    k = float(array_stats.psislw(-near)[1])
+    return k if math.isfinite(k) else math.inf
 
 
 def _jackknife_error(values: Array) -> float:

@@ -45,6 +45,9 @@ SDS = tuple(np.geomspace(0.1, 2.5, 41).tolist())
 #: Below this effective size, or above this error of a probability, a cell is fitted anew.
 LEAST_SIZE = 400.0
 MOST_ERROR = 0.005
+#: A heavy tail matters where one point holds more than this share. Within the reach of the pooled
+#: fits the weights are bounded, and k above 0.7 may be a steep shoulder with nothing behind it.
+LARGEST_WEIGHT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +60,8 @@ class PriorMap:
         One row a prior: ``prior_mean``, ``prior_sd`` (log scale), ``prior_ratio`` (the prior's
         median rate ratio), ``median``, ``lower``, ``upper`` of the rate ratio,
         ``prob_below_<c>`` and ``mcse_below_<c>`` for every threshold, ``effective_size``,
-        ``pareto_k``, ``how`` (``"reweighted"``, ``"refitted"`` or ``"exact"``), ``ok``.
+        ``pareto_k``, ``largest_weight``, ``how`` (``"reweighted"``, ``"refitted"`` or
+        ``"exact"``), ``ok``.
     stances : DataFrame
         Where the known stances lie: ``stance``, ``prior_mean``, ``prior_sd``, ``exact_place``
         (whether the prior is normal; else it stands at its mean and SD).
@@ -127,8 +131,9 @@ def prior_map(
     under priors that lie side by side give the likelihood of the rate ratio with everything else
     integrated out (``bayes_msc.sensitivity.integrated``); a cell is this likelihood times its
     prior. The result is the same as that of a fit of the cell, up to a Monte Carlo error which is
-    given. Cells whose weights cannot be trusted (Pareto k above 0.7, effective size below 400,
-    error of a probability above 0.005) are fitted themselves.
+    given. Cells whose weights cannot be trusted are fitted themselves: Pareto k above 0.7 with more
+    than 1 % of the weight on one point, an effective size below 400, or an error of a probability
+    above 0.005.
     """
     check_subject(subject)
     rule, benefit = rule_for(subject, rule), benefit_of(subject)
@@ -194,7 +199,7 @@ def _of_estimate(
         cells[prob_column(c, benefit)] = stats.norm.cdf(sign * (math.log(c) - centre) / width)
         cells[mcse_column(c, benefit)] = np.zeros_like(mean)
     return pd.DataFrame(cells).assign(
-        effective_size=math.inf, pareto_k=-math.inf, how="exact", ok=True
+        effective_size=math.inf, pareto_k=-math.inf, largest_weight=0.0, how="exact", ok=True
     )
 
 
@@ -237,6 +242,7 @@ def _of_counts(
             workers=workers,
             progress=progress,
         ).assign(how="refitted")
+        cells.loc[weak, "largest_weight"] = np.nan
         for name in [n for n in cells if n in fitted]:
             cells.loc[weak, name] = fitted[name].to_numpy()
     return cells
@@ -245,7 +251,7 @@ def _of_counts(
 def _untrusted(cells: pd.DataFrame, limits: Sequence[float]) -> NDArray[np.bool_]:
     error = cells[[mcse_column(c, "lower") for c in limits]].max(axis=1)
     fine = (
-        (cells["pareto_k"] <= MOST_K)
+        ((cells["pareto_k"] <= MOST_K) | (cells["largest_weight"] <= LARGEST_WEIGHT))
         & (cells["effective_size"] >= LEAST_SIZE)
         & (error <= MOST_ERROR)
     )

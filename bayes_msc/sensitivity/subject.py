@@ -182,7 +182,8 @@ def external_prior(
     -------
     Prior or None
         The effect in a new trial, given the others: a mixture of normals over the heterogeneity,
-        reduced to a few components. None if there is no other trial.
+        for counts reduced to a few components, as each costs time in a fit. None if there is no
+        other trial.
 
     Raises
     ------
@@ -213,7 +214,8 @@ def external_prior(
     why = (
         f"what {names} foretold for another trial of the question, trials differing by tau ~ {tau}"
     )
-    return condensed(found.new_trial, KEPT_COMPONENTS).because(why)
+    prior = found.new_trial.because(why)
+    return condensed(prior, KEPT_COMPONENTS) if isinstance(subject, Trial) else prior
 
 
 def _home(subject: Subject) -> Published | None:
