@@ -5,6 +5,7 @@ from bayes_msc.plots.compare import comparison
 from bayes_msc.plots.evidence import forest, probability_curves, stance_densities
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
+from bayes_msc.plots.prior_sensitivity import prior_map, stance_answers
 from bayes_msc.plots.style import to_svg
 
 __all__ = [
@@ -12,11 +13,13 @@ __all__ = [
     "forest",
     "loo_pit",
     "patient_effects",
+    "prior_map",
     "prior_posterior",
     "probability_curve",
     "probability_curves",
     "rate_ratio",
     "rootogram",
+    "stance_answers",
     "stance_densities",
     "to_svg",
     "trajectories",
