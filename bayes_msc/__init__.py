@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.rule import Rule
+    from bayes_msc.sensitivity import Sensitivity, sensitivity
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
 
@@ -55,6 +56,7 @@ _HOME = {
     "Published": "published",
     "Reanalysis": "reanalysis",
     "Rule": "rule",
+    "Sensitivity": "sensitivity",
     "Trial": "trial",
     "both_estimands": "first_period",
     "carry_forward": "missing",
@@ -87,6 +89,7 @@ _HOME = {
     "report": "report",
     "rootogram": "checks",
     "save_fit": "fit",
+    "sensitivity": "sensitivity",
     "stance": "prior",
     "stances": "prior",
     "summarize": "estimands",
@@ -104,6 +107,7 @@ __all__ = [
     "Published",
     "Reanalysis",
     "Rule",
+    "Sensitivity",
     "Trial",
     "__version__",
     "both_estimands",
@@ -137,6 +141,7 @@ __all__ = [
     "report",
     "rootogram",
     "save_fit",
+    "sensitivity",
     "stance",
     "stances",
     "summarize",

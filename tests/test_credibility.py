@@ -44,7 +44,7 @@ def test_the_critical_prior_just_turns_the_posterior(estimate: float, se: float)
     if not excluded:
         low, high = found.ratio_range
         assert math.exp(found.limit) == pytest.approx(low if estimate < 0 else high)
-        assert 1.0 == pytest.approx(high if estimate < 0 else low)
+        assert pytest.approx(high if estimate < 0 else low) == 1.0
     assert found.p_value == pytest.approx(2 * stats.norm.sf(abs(estimate) / se))
 
 

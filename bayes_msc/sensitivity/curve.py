@@ -26,7 +26,6 @@ from bayes_msc.sensitivity.specifications import (
     CHOICES,
     DATA_CHOICES,
     Grid,
-    Specification,
     specifications,
 )
 from bayes_msc.trial import Trial
@@ -149,12 +148,7 @@ def specification_curve(
     grid = specifications(trial, model, families=families, priors=priors, choices=choices)
     question = Question.of(rule, thresholds, seed, workers, progress)
     pairs = grid.pairs()
-    seconds = expected_seconds(grid, pairs, workers)
-    if seconds > LONG and not yes:
-        raise SensitivityError(
-            f"{len(pairs)} specifications would take about {_time(seconds)}: ask for it with "
-            "yes=True (--yes on the command line), or give fewer families or choices"
-        )
+    _refuse_long(grid, pairs, workers, yes)
     found = question.refit(pairs)
     columns = (*question.columns[:-2], "log_mean", "log_marginal_likelihood", "engine", "ok")
     table = grid.table().join(shown(found, columns))
@@ -177,6 +171,38 @@ def specification_curve(
         _statement(table, decomposed, question.rule, share),
         trial.label,
     )
+
+
+def check_length(
+    trial: Trial,
+    model: Model,
+    *,
+    families: Sequence[str] | None = None,
+    choices: Mapping[str, Sequence[str]] | None = None,
+    workers: int | None = None,
+    yes: bool = False,
+) -> float:
+    """Refuse a long grid before anything else is computed; return the seconds it should take.
+
+    Raises
+    ------
+    SensitivityError
+        As ``specification_curve``.
+    """
+    grid = specifications(trial, model, families=families, choices=choices)
+    return _refuse_long(grid, grid.pairs(), workers, yes)
+
+
+def _refuse_long(
+    grid: Grid, pairs: Sequence[tuple[Model, Trial]], workers: int | None, yes: bool
+) -> float:
+    seconds = expected_seconds(grid, pairs, workers)
+    if seconds > LONG and not yes:
+        raise SensitivityError(
+            f"{len(pairs)} specifications would take about {_time(seconds)}: ask for it with "
+            "yes=True (--yes on the command line), or give fewer families or choices"
+        )
+    return seconds
 
 
 def expected_seconds(
@@ -269,7 +295,7 @@ def decomposition(table: pd.DataFrame) -> pd.DataFrame:
             row[f"total{name}"] = _total(within[column], alike[column])
             row[f"first_order{name}"] = _first_order(alike[column], alike[choice])
         row["swing"] = float((within["prob"].max() - within["prob"].min()).mean())
-        row["flips"] = float((within["rule_met"].nunique() > 1).mean())
+        row["flips"] = float((within["rule_met"].max() != within["rule_met"].min()).mean())
         rows.append(row)
     columns = ["choice", "options", "total", "first_order", "total_ratio", "first_order_ratio"]
     found = pd.DataFrame(rows, columns=[*columns, "swing", "flips"])
@@ -330,6 +356,3 @@ def _statement(table: pd.DataFrame, choices: pd.DataFrame, rule: Rule, share: fl
         f"{words} The choice of the {first['choice'].replace('_', ' ')} matters most: with "
         f"everything else held, it moves the probability by {first['swing']:.3f} on average."
     )
-
-
-__all__ = ["Specification", "SpecificationCurve", "decomposition", "specification_curve"]

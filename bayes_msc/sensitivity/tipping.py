@@ -51,9 +51,9 @@ class TippingPoint:
         ``label``.
     points : DataFrame
         One row an arm: ``arm``, ``treatment``, ``unseen`` (rows), ``met`` (answer with delta 1),
-        ``delta`` (the tipping point nearest to 1; missing where there is none), ``delta_low`` and
-        ``delta_high`` (two Monte Carlo errors either way), ``events`` (unseen events there), ``prob`` with delta 1, ``searched_low`` and
-        ``searched_high``, ``words``.
+        ``prob`` with delta 1, ``delta`` (the tipping point nearest to 1; missing where there is
+        none), ``delta_low`` and ``delta_high`` (two Monte Carlo errors either way), ``events``
+        (unseen events there), ``searched_low`` and ``searched_high``, ``words``.
     """
 
     curve: pd.DataFrame
