@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def patients_left_out(table: pd.DataFrame, rule: Rule, label: str = "") -> Figur
     return figure
 
 
-def _patient(row: dict[str, Any]) -> str:
+def _patient(row: Mapping[Any, Any]) -> str:
     return "nobody" if not row["treatment"] else f"{row['left_out']} ({row['share']:.0%})"
 
 
@@ -63,7 +63,7 @@ def carryover(table: pd.DataFrame, rule: Rule, label: str = "") -> Figure:
     return _answers(table, [_carryover(row) for row in table.to_dict("records")], rule, label)
 
 
-def _carryover(row: dict[str, Any]) -> str:
+def _carryover(row: Mapping[Any, Any]) -> str:
     kind = str(row["carryover"])
     if kind == "none":
         return "no carryover"
@@ -202,15 +202,12 @@ def specification_curve(
 
 def _curve(upper: Axes, middle: Axes, table: pd.DataFrame, places: Any, rule: Rule) -> None:
     met = table["rule_met"].to_numpy(bool)
-    for chosen, colour in ((~met, style.GREY), (met, style.BLUE)):
-        upper.plot(places[chosen], table["prob"][chosen], ".", color=colour, markersize=3)
-        ends = np.log(table.loc[chosen, ["lower", "upper"]].to_numpy(float))
-        middle.vlines(
-            places[chosen], ends[:, 0], ends[:, 1], color=colour, linewidth=0.5, alpha=0.4
-        )
-        middle.plot(
-            places[chosen], np.log(table["median"][chosen]), ".", color=colour, markersize=3
-        )
+    middles = np.log(table["median"].to_numpy(float))
+    ends = np.log(table[["lower", "upper"]].to_numpy(float))
+    for own, colour in ((~met, style.GREY), (met, style.BLUE)):
+        upper.plot(places[own], table["prob"][own], ".", color=colour, markersize=3)
+        middle.vlines(places[own], *ends[own].T, color=colour, linewidth=0.5, alpha=0.4)
+        middle.plot(places[own], middles[own], ".", color=colour, markersize=3)
     upper.axhline(rule.probability, color=style.INK, linewidth=0.8)
     upper.set_ylabel(rule.statement)
     middle.axhline(0.0, color=style.INK, linewidth=0.8)

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -302,7 +303,7 @@ def decomposition(table: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("total", ascending=False, ignore_index=True)
 
 
-def _total(within: pd.api.typing.SeriesGroupBy, values: pd.Series) -> float:
+def _total(within: Any, values: pd.Series) -> float:
     variance = float(values.var(ddof=0))
     return float(within.var(ddof=0).mean()) / variance if variance > 0 else 0.0
 

@@ -129,8 +129,9 @@ def fingerprint(trial: Trial, model: Model) -> tuple[Any, ...]:
     names = ["treatment", "period", "exposure", "baseline", *trial.covariates, *slots, "count"]
     names = [name for name in names if name in table]
     rows = pd.Series(list(table[names].itertuples(index=False, name=None)), index=table.index)
-    blocks = rows.groupby(table["patient"], sort=False).agg(lambda block: tuple(sorted(block)))
-    return tuple(sorted(blocks, key=repr))
+    blocks = rows.groupby(table["patient"], sort=False).apply(lambda block: tuple(sorted(block)))
+    found: list[Any] = list(blocks)
+    return tuple(sorted(found, key=repr))
 
 
 def with_count(trial: Trial, row: int, count: float) -> Trial:

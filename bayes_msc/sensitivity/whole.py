@@ -19,7 +19,7 @@ from bayes_msc.prior import Prior
 from bayes_msc.published import Published
 from bayes_msc.rule import Rule
 from bayes_msc.sensitivity.belief import credibility, needed_prior
-from bayes_msc.sensitivity.carryover import carryover_widths
+from bayes_msc.sensitivity.carryover import EITHER, FIRST, carryover_widths
 from bayes_msc.sensitivity.curve import check_length, specification_curve
 from bayes_msc.sensitivity.influence import altered_count, fragility, leave_patients_out
 from bayes_msc.sensitivity.power_scaling import power_scaling
@@ -179,7 +179,7 @@ def sensitivity(
     workers: int | None = None,
     progress: bool | None = None,
 ) -> Sensitivity:
-    """Ask everything at once: which prior, choice, patient or count moves the conclusion?
+    """Find what moves the conclusion: a prior, an analyst's choice, one patient or one count.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class _Made:
         self.skipped: dict[str, str] = {}
 
     def attempt(self, name: str, make: Callable[[], None]) -> None:
-        """Make one analysis; what the trial or model cannot answer is said, and the rest is made."""
+        """Make one analysis; where the trial or model has no answer to it, say so and go on."""
         try:
             make()
         except BayesMSCError as error:
@@ -270,8 +270,9 @@ class _Made:
         if "counts" in self.tables:
             return float(self.tables["counts"]["before"].iloc[0])
         if self.model is None and "stances" in self.tables:
-            own = self.tables["stances"].set_index("stance")
-            return float(own.loc["weak", prob_column(self.rule.threshold, self.rule.benefit)])
+            table = self.tables["stances"]
+            column = prob_column(self.rule.threshold, self.rule.benefit)
+            return float(table.loc[table["stance"] == "weak", column].iloc[0])
         if isinstance(self.subject, Trial) and self.model is not None:
             from bayes_msc.sensitivity.refitting import Question
 
@@ -375,7 +376,7 @@ def _of_counts(
 
 def _patients_words(table: pd.DataFrame, rule: Rule) -> str:
     left = table.iloc[1:].dropna(subset=["prob"])
-    most = left.loc[left["change"].abs().idxmax()]
+    most = left.iloc[int(left["change"].abs().to_numpy().argmax())]
     turned = left.loc[left["rule_met"] != table["rule_met"].iloc[0], "left_out"]
     words = (
         f"{rule.statement} is {table['prob'].iloc[0]:.3f} with everybody. Without patient "
@@ -388,12 +389,11 @@ def _patients_words(table: pd.DataFrame, rule: Rule) -> str:
 
 
 def _carryover_words(table: pd.DataFrame, rule: Rule) -> str:
-    by = table.set_index("carryover")
-    widest = by.loc[["either direction"]].iloc[-1] if "either direction" in by.index else None
-    words = f"{rule.statement} is {by.loc['none', 'prob']:.3f} without carryover"
-    if widest is not None:
-        words += f", {widest['prob']:.3f} if anything may be carried over"
-    return f"{words}, and {by.loc['first period', 'prob']:.3f} from period 1 alone."
+    probs = table.groupby("carryover", sort=False)["prob"].last().to_dict()
+    words = f"{rule.statement} is {probs['none']:.3f} without carryover"
+    if EITHER in probs:
+        words += f", {probs[EITHER]:.3f} if anything may be carried over"
+    return f"{words}, and {probs[FIRST]:.3f} from period 1 alone."
 
 
 def _html(table: pd.DataFrame) -> str:
