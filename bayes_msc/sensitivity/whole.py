@@ -227,8 +227,9 @@ def sensitivity(
         no_model(model)
         made = _Made(subject, None, rule)
         _of_priors(made, wanted, prior, views)
-        missing = "printed numbers do not tell the counts of patients"
-        made.skipped |= {name: missing for name in OF_COUNTS if name in wanted}
+        without = ", ".join(name for name in OF_COUNTS if name in wanted)
+        if without:
+            made.skipped[without] = "printed numbers do not tell the counts of patients"
         return made.result(subject.title)
     card = model_for(subject, model)
     grid: dict[str, Any] = {"families": families, "choices": choices}
