@@ -44,14 +44,22 @@ if TYPE_CHECKING:
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.rule import Rule
+    from bayes_msc.sensitivity.belief import credibility, needed_prior
+    from bayes_msc.sensitivity.credibility import Credibility, credibility_of_interval
+    from bayes_msc.sensitivity.power_scaling import PowerScaling, power_scaling
+    from bayes_msc.sensitivity.prior_map import PriorMap, prior_map
+    from bayes_msc.sensitivity.stance_table import stance_table
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
 
 _HOME = {
     "BayesMSCError": "errors",
     "Comparison": "compare",
+    "Credibility": "sensitivity.credibility",
     "Model": "model",
+    "PowerScaling": "sensitivity.power_scaling",
     "Prior": "prior",
+    "PriorMap": "sensitivity.prior_map",
     "Published": "published",
     "Reanalysis": "reanalysis",
     "Rule": "rule",
@@ -60,6 +68,8 @@ _HOME = {
     "carry_forward": "missing",
     "comparators": "comparators",
     "compare": "compare",
+    "credibility": "sensitivity.belief",
+    "credibility_of_interval": "sensitivity.credibility",
     "diagnose": "diagnostics",
     "draw_unseen": "imputation",
     "drop_out": "dropout",
@@ -74,9 +84,12 @@ _HOME = {
     "loo_pit": "pit",
     "loo_pit_curve": "pit",
     "model_of": "fit",
+    "needed_prior": "sensitivity.belief",
     "patient_ratios": "responders",
     "patients_benefiting": "responders",
+    "power_scaling": "sensitivity.power_scaling",
     "predictive_checks": "checks",
+    "prior_map": "sensitivity.prior_map",
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
     "published_names": "published",
@@ -88,6 +101,7 @@ _HOME = {
     "rootogram": "checks",
     "save_fit": "fit",
     "stance": "prior",
+    "stance_table": "sensitivity.stance_table",
     "stances": "prior",
     "summarize": "estimands",
     "trial_names": "datasets",
@@ -99,8 +113,11 @@ _HOME = {
 __all__ = [
     "BayesMSCError",
     "Comparison",
+    "Credibility",
     "Model",
+    "PowerScaling",
     "Prior",
+    "PriorMap",
     "Published",
     "Reanalysis",
     "Rule",
@@ -110,6 +127,8 @@ __all__ = [
     "carry_forward",
     "comparators",
     "compare",
+    "credibility",
+    "credibility_of_interval",
     "diagnose",
     "draw_unseen",
     "drop_out",
@@ -124,9 +143,12 @@ __all__ = [
     "loo_pit",
     "loo_pit_curve",
     "model_of",
+    "needed_prior",
     "patient_ratios",
     "patients_benefiting",
+    "power_scaling",
     "predictive_checks",
+    "prior_map",
     "prior_predictive",
     "prob_curve",
     "published_names",
@@ -138,6 +160,7 @@ __all__ = [
     "rootogram",
     "save_fit",
     "stance",
+    "stance_table",
     "stances",
     "summarize",
     "trial_names",
