@@ -44,26 +44,16 @@ if TYPE_CHECKING:
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.rule import Rule
-    from bayes_msc.sensitivity import (
-        Credibility,
-        PowerScaling,
-        PriorMap,
-        Sensitivity,
-        SpecificationCurve,
-        TippingPoint,
-        altered_count,
-        carryover_widths,
-        credibility,
-        credibility_of_interval,
-        leave_patients_out,
-        needed_prior,
-        power_scaling,
-        prior_map,
-        sensitivity,
-        specification_curve,
-        stance_table,
-        tipping_point,
-    )
+    from bayes_msc.sensitivity import Sensitivity, sensitivity
+    from bayes_msc.sensitivity.belief import credibility, needed_prior
+    from bayes_msc.sensitivity.carryover import carryover_widths
+    from bayes_msc.sensitivity.credibility import Credibility, credibility_of_interval
+    from bayes_msc.sensitivity.curve import SpecificationCurve, specification_curve
+    from bayes_msc.sensitivity.influence import altered_count, leave_patients_out
+    from bayes_msc.sensitivity.power_scaling import PowerScaling, power_scaling
+    from bayes_msc.sensitivity.prior_map import PriorMap, prior_map
+    from bayes_msc.sensitivity.stance_table import stance_table
+    from bayes_msc.sensitivity.tipping import TippingPoint, tipping_point
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
 
@@ -79,13 +69,13 @@ _HOME = {
     "Reanalysis": "reanalysis",
     "Rule": "rule",
     "Sensitivity": "sensitivity",
-    "SpecificationCurve": "sensitivity",
-    "TippingPoint": "sensitivity",
+    "SpecificationCurve": "sensitivity.curve",
+    "TippingPoint": "sensitivity.tipping",
     "Trial": "trial",
-    "altered_count": "sensitivity",
+    "altered_count": "sensitivity.influence",
     "both_estimands": "first_period",
     "carry_forward": "missing",
-    "carryover_widths": "sensitivity",
+    "carryover_widths": "sensitivity.carryover",
     "comparators": "comparators",
     "compare": "compare",
     "credibility": "sensitivity.belief",
@@ -98,7 +88,7 @@ _HOME = {
     "fit_poisson": "fit",
     "identification": "identification",
     "leave_one_out": "diagnostics",
-    "leave_patients_out": "sensitivity",
+    "leave_patients_out": "sensitivity.influence",
     "load_fit": "fit",
     "load_published": "published",
     "load_trial": "datasets",
@@ -122,12 +112,12 @@ _HOME = {
     "rootogram": "checks",
     "save_fit": "fit",
     "sensitivity": "sensitivity",
-    "specification_curve": "sensitivity",
+    "specification_curve": "sensitivity.curve",
     "stance": "prior",
     "stance_table": "sensitivity.stance_table",
     "stances": "prior",
     "summarize": "estimands",
-    "tipping_point": "sensitivity",
+    "tipping_point": "sensitivity.tipping",
     "trial_names": "datasets",
     "trial_of": "fit",
     "unseen": "missing",
