@@ -1,0 +1,405 @@
+"""Evidence rows: what another trial found, on a scale that can be combined, with its source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from importlib import resources
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_msc.errors import PublishedError, one_of
+from bayes_msc.evidence.table import rows_of
+from bayes_msc.published import Published, load_published
+
+#: What an estimate is, and whether it is a logarithm, so that estimates of it may be combined.
+SCALES = {
+    "log_rate_ratio": "log of the rate on active treatment over the rate on control",
+    "log_odds_ratio": "log odds ratio, active over control",
+    "log_risk_ratio": "log risk ratio, active over control",
+    "log_rate": "log of a rate in one arm",
+    "mean_difference": "difference of two means, active minus control",
+    "mean_count": "mean count in one arm",
+    "count": "a number of patients or events",
+    "percent": "a share of patients in one arm",
+}
+DESIGNS = ("randomised", "uncontrolled", "meta-analysis", "not stated")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One result of one trial.
+
+    Parameters
+    ----------
+    trial, outcome : str
+        Whose result it is, and of what.
+    estimate : float
+        On ``scale``.
+    se : float, optional
+        Standard error, of the logarithm where ``scale`` is a logarithm or ``mean_count``.
+    scale : str
+        A key of ``SCALES``.
+    lower, upper : float, optional
+        95 % limits, on ``scale``.
+    n_active, n_control : int, optional
+        Patients in either arm.
+    weeks : float, optional
+        Length of follow-up.
+    design : str
+        One of ``DESIGNS``.
+    population, treatment, route : str
+        In words.
+    derived : bool
+        Whether the estimate was computed from printed numbers rather than printed itself.
+    relevance : float
+        How much of this trial counts as evidence on the question at hand, above 0 and at most 1,
+        stated by the user. The likelihood is raised to this power, so that the standard error is
+        divided by its square root.
+    relevance_reason : str
+        Needed where the relevance is below 1.
+    doi, source, note : str
+        Where it is from, and what a reader must know.
+
+    Raises
+    ------
+    PublishedError
+        Naming the row and what is impossible about it.
+
+    Examples
+    --------
+    >>> Evidence.from_ratio("a trial", 0.8, lower=0.5, upper=1.28).se.__round__(2)
+    0.24
+    """
+
+    trial: str
+    estimate: float
+    se: float | None = None
+    outcome: str = ""
+    scale: str = "log_rate_ratio"
+    lower: float | None = None
+    upper: float | None = None
+    n_active: int | None = None
+    n_control: int | None = None
+    weeks: float | None = None
+    design: str = "not stated"
+    population: str = ""
+    treatment: str = ""
+    route: str = ""
+    derived: bool = False
+    relevance: float = 1.0
+    relevance_reason: str = ""
+    doi: str = ""
+    source: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        one_of(self.scale, SCALES, f"scale of {self.trial!r}", PublishedError)
+        one_of(self.design, DESIGNS, f"design of {self.trial!r}", PublishedError)
+        faults = list(_faults(self))
+        if faults:
+            raise PublishedError(f"evidence {self.trial!r}: {'; '.join(faults)}")
+
+    @classmethod
+    def from_ratio(
+        cls,
+        trial: str,
+        ratio: float,
+        *,
+        lower: float,
+        upper: float,
+        outcome: str = "",
+        n_active: int | None = None,
+        n_control: int | None = None,
+        source: str = "",
+    ) -> Evidence:
+        """Evidence from a rate ratio printed with its 95 % limits.
+
+        Raises
+        ------
+        PublishedError
+            If the limits are not above 0 and in order around the ratio.
+        """
+        if not 0 < lower <= ratio <= upper < math.inf or lower == upper:
+            raise PublishedError(
+                f"evidence {trial!r}: the ratio {ratio:g} ({lower:g} to {upper:g}) is impossible: "
+                "0 < lower <= ratio <= upper is needed"
+            )
+        low, high = math.log(lower), math.log(upper)
+        return cls(
+            trial,
+            math.log(ratio),
+            (high - low) / _WIDTH,
+            outcome,
+            lower=low,
+            upper=high,
+            n_active=n_active,
+            n_control=n_control,
+            source=source,
+        )
+
+    @classmethod
+    def from_published(cls, published: Published, analysis: str | None = None) -> Evidence:
+        """Evidence from a trial known by its printed results.
+
+        Raises
+        ------
+        PublishedError
+            If no rate ratio can be derived from them.
+        """
+        route, effect = published.effect(analysis)
+        return cls(
+            published.short_title,
+            effect.log_rate_ratio,
+            effect.se,
+            published.endpoint,
+            n_active=published.active.n,
+            n_control=published.control.n,
+            derived=published.analysis(analysis).ratio is None,
+            doi=published.source.doi,
+            source=published.source.citation,
+            note=f"standard error from {route}",
+        )
+
+    @property
+    def n(self) -> int | None:
+        """Patients in both arms; None where an arm is not known."""
+        if self.n_active is None or self.n_control is None:
+            return None
+        return self.n_active + self.n_control
+
+    @property
+    def unit_sd(self) -> float | None:
+        """Standard deviation that one patient contributes: the standard error times root n."""
+        return None if self.n is None or self.se is None else self.se * math.sqrt(self.n)
+
+    @property
+    def se_used(self) -> float:
+        """Standard error after down-weighting by relevance.
+
+        Raises
+        ------
+        PublishedError
+            If there is no standard error.
+        """
+        if self.se is None:
+            raise PublishedError(f"evidence {self.trial!r} ({self.outcome}) has no standard error")
+        return self.se / math.sqrt(self.relevance)
+
+    def weighted(self, relevance: float, reason: str) -> Evidence:
+        """Return the same row with another relevance, and the reason for it."""
+        return replace(self, relevance=relevance, relevance_reason=reason)
+
+
+_WIDTH = 2 * 1.959963984540054
+
+
+def _faults(row: Evidence) -> Iterable[str]:
+    if not row.trial.strip():
+        yield "the trial has no name"
+    for name in ("estimate", "se", "lower", "upper"):
+        value = getattr(row, name)
+        if value is not None and not math.isfinite(value):
+            yield f"{name} is {value!r}: it must be finite, or left out"
+    if row.se is not None and row.se <= 0:
+        yield f"se is {row.se:g}: it must be above 0"
+    if row.lower is not None and row.upper is not None:
+        if not row.lower <= row.estimate <= row.upper:
+            yield (
+                f"the estimate {row.estimate:g} lies outside its limits {row.lower:g} to "
+                f"{row.upper:g}"
+            )
+    for name in ("n_active", "n_control"):
+        value = getattr(row, name)
+        if value is not None and value < 1:
+            yield f"{name} is {value}: it must be 1 or more"
+    if not 0 < row.relevance <= 1:
+        yield f"relevance is {row.relevance:g}: above 0 and at most 1 (leave the trial out for 0)"
+    elif row.relevance < 1 and not row.relevance_reason.strip():
+        yield f"relevance is {row.relevance:g} without a relevance_reason: say why"
+
+
+Source = Evidence | Published | str
+"""One trial: a row, a published trial, or the name of a bundled one."""
+
+
+def evidence_rows(trials: Source | Sequence[Source], scale: str = "log_rate_ratio") -> list[Evidence]:
+    """Return trials as evidence rows that can be combined.
+
+    Parameters
+    ----------
+    trials : sequence of Evidence, Published or str
+        Text is the name of a bundled published trial, such as ``"mesems2021"``.
+    scale : str
+        The scale that all of them must have.
+
+    Raises
+    ------
+    PublishedError
+        If there is none, one has another scale or no standard error, or one comes twice.
+    """
+    if isinstance(trials, str | Evidence | Published):
+        trials = [trials]
+    rows = [_row(trial) for trial in trials]
+    if not rows:
+        raise PublishedError("no trial is given: at least one is needed to borrow from")
+    for row in rows:
+        if row.scale != scale:
+            raise PublishedError(
+                f"evidence {row.trial!r} is a {row.scale} and a {scale} is needed: results on "
+                "different scales do not combine"
+            )
+        _ = row.se_used
+    names = [row.trial for row in rows]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PublishedError(
+            f"{', '.join(twice)} would be counted twice: give one result a trial, or name arms apart"
+        )
+    return rows
+
+
+def _row(trial: object) -> Evidence:
+    if isinstance(trial, Evidence):
+        return trial
+    if isinstance(trial, Published):
+        return Evidence.from_published(trial)
+    if isinstance(trial, str):
+        return Evidence.from_published(load_published(trial))
+    kind = type(trial).__name__
+    raise PublishedError(f"a {kind} is no evidence: give Evidence rows, Published trials or names")
+
+
+def evidence_table(rows: Sequence[Evidence]) -> pd.DataFrame:
+    """Return evidence rows as a table, one column a field."""
+    names = [item.name for item in fields(Evidence)]
+    return pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=names)
+
+
+def read_evidence(path: str | Path) -> list[Evidence]:
+    """Read other trials from a CSV file.
+
+    Parameters
+    ----------
+    path : str or Path
+        One row a trial, with a header. Needed are ``trial`` and either ``rate_ratio``, ``lower``
+        and ``upper`` (95 % limits) or ``log_rate_ratio`` and ``se``. The other fields of
+        ``Evidence`` may follow, ``relevance`` with ``relevance_reason`` among them.
+
+    Returns
+    -------
+    list of Evidence
+
+    Raises
+    ------
+    PublishedError
+        Listing every fault found, with its rows.
+    """
+    from bayes_msc.decoding import decoded
+    from bayes_msc.errors import TrialError
+
+    file = Path(path)
+    if not file.is_file():
+        raise PublishedError(f"there is no file {file}: give a CSV with one row a trial")
+    try:
+        text = decoded(file.read_bytes(), file.name)
+    except TrialError as error:
+        raise PublishedError(str(error)) from None
+    return evidence_from_table(_parsed(text, file.name), file.name)
+
+
+def _parsed(text: str, name: str) -> pd.DataFrame:
+    head = text.lstrip().splitlines()[0] if text.strip() else ""
+    separator = max(",;\t", key=head.count)
+    decimal = "." if separator == "," else ","
+    try:
+        return pd.read_csv(StringIO(text), sep=separator, decimal=decimal, skipinitialspace=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise PublishedError(f"{name} cannot be read as a table: {error}") from None
+
+
+def evidence_from_table(table: pd.DataFrame, name: str = "the table") -> list[Evidence]:
+    """Make evidence rows of a table with the columns that ``read_evidence`` describes.
+
+    Raises
+    ------
+    PublishedError
+        Listing every fault found, with its rows.
+    """
+    known = [item.name for item in fields(Evidence)]
+    rows, faults = [], []
+    for number, values in rows_of(table, known, name):
+        try:
+            rows.append(_of_values(values))
+        except PublishedError as error:
+            faults.append(f"row {number}: {error}")
+    if faults:
+        raise PublishedError(f"{name}: " + "; ".join(faults))
+    return rows
+
+
+def _of_values(values: dict[str, Any]) -> Evidence:
+    ratio = values.pop("rate_ratio", None)
+    if ratio is None:
+        return Evidence(**values)
+    low, high = values.pop("lower"), values.pop("upper")
+    made = Evidence.from_ratio(values["trial"], ratio, lower=low, upper=high)
+    return replace(made, **values)
+
+
+@cache
+def _bundled() -> tuple[Evidence, ...]:
+    text = resources.files("bayes_msc").joinpath("evidence", "trials.csv").read_text("utf-8")
+    table = pd.read_csv(StringIO(text), dtype={"doi": "str"})
+    return tuple(evidence_from_table(table, "the bundled evidence"))
+
+
+def load_evidence(outcome: str = "", scale: str | None = None) -> list[Evidence]:
+    """Load the bundled results of trials of stem cells in multiple sclerosis, and benchmarks.
+
+    Parameters
+    ----------
+    outcome : str
+        Keep rows whose outcome, trial or treatment holds this text, in any case.
+    scale : str, optional
+        Keep rows on this scale.
+
+    Returns
+    -------
+    list of Evidence
+        Only figures that several copies of a paper agree on or whose arithmetic closes; what was
+        computed from such figures has ``derived`` set and says how in its note.
+
+    Raises
+    ------
+    PublishedError
+        If the scale is unknown, or nothing is left.
+    """
+    if scale is not None:
+        one_of(scale, SCALES, "scale", PublishedError)
+    text = outcome.casefold()
+    rows = [
+        row
+        for row in _bundled()
+        if text in f"{row.outcome}\n{row.trial}\n{row.treatment}".casefold()
+        and scale in (None, row.scale)
+    ]
+    if not rows:
+        raise PublishedError(f"no bundled row of evidence holds {outcome!r} on scale {scale}")
+    return rows
+
+
+def estimates(rows: Sequence[Evidence]) -> tuple[list[float], list[float]]:
+    """Estimates and standard errors after down-weighting."""
+    return [row.estimate for row in rows], [row.se_used for row in rows]
+
+
+def ratio_interval(estimate: float, se: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Ratio with its 95 % limits, from the logarithm and its standard error."""
+    return np.exp(estimate + se * np.array([0.0, -_WIDTH / 2, _WIDTH / 2]))
