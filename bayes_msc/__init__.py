@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from bayes_msc.dropout import drop_out
     from bayes_msc.errors import BayesMSCError
     from bayes_msc.estimands import prob_curve, summarize
+    from bayes_msc.evidence import (
+        Evidence,
+        external_prior,
+        leave_one_trial_out,
+        load_evidence,
+        meta_analysis,
+        read_evidence,
+    )
     from bayes_msc.first_period import both_estimands
     from bayes_msc.fit import (
         fit,
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     from bayes_msc.imputation import draw_unseen
     from bayes_msc.missing import carry_forward, unseen
     from bayes_msc.model import Model
+    from bayes_msc.next_trial import next_trial, replication
     from bayes_msc.pit import loo_pit, loo_pit_curve
     from bayes_msc.predictive import prior_predictive
     from bayes_msc.prior import Prior, stance, stances
@@ -49,6 +58,7 @@ if TYPE_CHECKING:
 _HOME = {
     "BayesMSCError": "errors",
     "Comparison": "compare",
+    "Evidence": "evidence",
     "Model": "model",
     "Prior": "prior",
     "Published": "published",
@@ -61,27 +71,34 @@ _HOME = {
     "diagnose": "diagnostics",
     "draw_unseen": "imputation",
     "drop_out": "dropout",
+    "external_prior": "evidence",
     "fit": "fit",
     "fit_negative_binomial": "fit",
     "fit_poisson": "fit",
     "identification": "identification",
     "leave_one_out": "diagnostics",
+    "leave_one_trial_out": "evidence",
+    "load_evidence": "evidence",
     "load_fit": "fit",
     "load_published": "published",
     "load_trial": "datasets",
     "loo_pit": "pit",
     "loo_pit_curve": "pit",
+    "meta_analysis": "evidence",
     "model_of": "fit",
+    "next_trial": "next_trial",
     "patient_ratios": "responders",
     "patients_benefiting": "responders",
     "predictive_checks": "checks",
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
     "published_names": "published",
+    "read_evidence": "evidence",
     "read_published": "published",
     "read_trial": "reading",
     "reanalyze": "reanalysis",
     "refit_many": "refits",
+    "replication": "next_trial",
     "report": "report",
     "rootogram": "checks",
     "save_fit": "fit",
@@ -97,6 +114,7 @@ _HOME = {
 __all__ = [
     "BayesMSCError",
     "Comparison",
+    "Evidence",
     "Model",
     "Prior",
     "Published",
@@ -110,27 +128,34 @@ __all__ = [
     "diagnose",
     "draw_unseen",
     "drop_out",
+    "external_prior",
     "fit",
     "fit_negative_binomial",
     "fit_poisson",
     "identification",
     "leave_one_out",
+    "leave_one_trial_out",
+    "load_evidence",
     "load_fit",
     "load_published",
     "load_trial",
     "loo_pit",
     "loo_pit_curve",
+    "meta_analysis",
     "model_of",
+    "next_trial",
     "patient_ratios",
     "patients_benefiting",
     "predictive_checks",
     "prior_predictive",
     "prob_curve",
     "published_names",
+    "read_evidence",
     "read_published",
     "read_trial",
     "reanalyze",
     "refit_many",
+    "replication",
     "report",
     "rootogram",
     "save_fit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -110,3 +111,29 @@ def _weighted_summary(values: Array, weights: Array) -> dict[str, float]:
     low, middle, high = np.interp([0.025, 0.5, 0.975], below, values[order])
     mean = float(weights @ values)
     return {"mean": mean, "median": float(middle), "lower": float(low), "upper": float(high)}
+
+
+def prior_densities(priors: Mapping[str, Prior], points: int = 401) -> pd.DataFrame:
+    """Densities of several priors over one grid, for a figure.
+
+    Parameters
+    ----------
+    priors : mapping of str to Prior
+        By the name that a legend shows.
+    points : int
+        Points of the grid, which holds 99 % of every one of them.
+
+    Returns
+    -------
+    DataFrame
+        ``prior, value, density``.
+    """
+    ends = np.array([prior.interval(0.99) for prior in priors.values()])
+    grid = np.linspace(ends[:, 0].min(), ends[:, 1].max(), points)
+    return pd.concat(
+        [
+            pd.DataFrame({"prior": name, "value": grid, "density": prior.pdf(grid)})
+            for name, prior in priors.items()
+        ],
+        ignore_index=True,
+    )

@@ -160,9 +160,7 @@ def normalised_power_prior(
     y, precision = _pooled(rows, np.ones(len(rows)))
     w, m, s = _updated(_whole_line(initial, "initial"), y, nodes[:, None] * precision)
     why = f"{_named(rows)}, likelihood raised to a weight ~ {beta}"
-    return Borrowed.of(
-        "normalised power", why, shares[:, None] * w, m, s, "weight", nodes[:, None]
-    )
+    return Borrowed.of("normalised power", why, shares[:, None] * w, m, s, "weight", nodes[:, None])
 
 
 def commensurate_prior(

@@ -161,7 +161,10 @@ def _mode(x: Array, pdf: Callable[..., Array]) -> Array:
     best = int(np.argmax(pdf(x)))
     ends = (float(x[max(best - 1, 0)]), float(x[min(best + 1, len(x) - 1)]))
     found: Any = optimize.minimize_scalar(
-        lambda t: -float(pdf(np.array([t]))[0]), bounds=ends, method="bounded", options={"xatol": 1e-12}
+        lambda t: -float(pdf(np.array([t]))[0]),
+        bounds=ends,
+        method="bounded",
+        options={"xatol": 1e-12},
     )
     return np.array([float(found.x)])
 

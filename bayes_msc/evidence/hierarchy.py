@@ -53,7 +53,7 @@ class Hierarchy:
 
 
 def check_estimates(estimates: Sequence[float], ses: Sequence[float], tau_prior: Prior) -> None:
-    """Raise unless there is a positive standard error for each estimate and tau's prior is positive.
+    """Raise unless every estimate has a standard error above 0 and tau's prior is positive.
 
     Raises
     ------
@@ -163,7 +163,7 @@ class Conditional:
 def conditional(
     estimates: Sequence[float], ses: Sequence[float], mu_prior: Prior, tau_prior: Prior
 ) -> Conditional:
-    """Posterior of the mean effect given each node of tau; arguments and errors as ``hierarchy``."""
+    """Posterior of the mean effect given each node of tau; for the rest see ``hierarchy``."""
     weights, locs, scales = components(mu_prior)
     grid = tau_posterior(estimates, ses, mu_prior, tau_prior)
     y, s = np.asarray(estimates, dtype=float), np.asarray(ses, dtype=float)

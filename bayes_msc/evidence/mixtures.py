@@ -178,7 +178,7 @@ def _choose(
         gap = float(np.max(np.abs(priors[-1].cdf(grid.x) - below)))
         rows.append((count, kl, 2 * draws * kl + 2 * (3 * count - 1), gap))
     table = pd.DataFrame(rows, columns=["size", "kl", "aic", "gap"])
-    best = int(table["aic"].idxmin())
+    best = int(np.argmin(table["aic"].to_numpy()))
     table["chosen"] = table.index == best
     return MixtureFit(priors[best], int(table["size"].iloc[best]), table)
 
@@ -243,7 +243,10 @@ def _starts(grid: _Target, count: int) -> list[Found]:
 
 
 def _descend(
-    grid: _Target, logs: Callable[..., Array], slopes: Callable[..., tuple[Array, Array]], start: Found
+    grid: _Target,
+    logs: Callable[..., Array],
+    slopes: Callable[..., tuple[Array, Array]],
+    start: Found,
 ) -> Found:
     """Walk down the divergence, in the logits of the weights and two numbers a component.
 

@@ -98,12 +98,10 @@ def component_weights(prior: Prior, estimate: float, se: float) -> pd.DataFrame:
     w, m, s = components(prior)
     logs = np.log(w) + log_normal_density(estimate, m, np.hypot(s, se))
     share = np.exp(logs - logs.max())
-    return _table(w, m, s, share / share.sum(), np.zeros(len(w)))
+    return weight_table(w, m, s, share / share.sum(), np.zeros(len(w)))
 
 
-def component_weights_of_draws(
-    prior: Prior, draws: Array, errors: Array | None = None
-) -> tuple[Array, Array]:
+def component_weights_of_draws(prior: Prior, draws: Array) -> tuple[Array, Array]:
     """Share of each component in each draw of the parameter, and their mean.
 
     Parameters
@@ -132,7 +130,8 @@ def component_weights_of_draws(
     return shares, shares.reshape(-1, len(w)).mean(axis=0)
 
 
-def _table(w: Array, m: Array, s: Array, after: Array, errors: Array) -> pd.DataFrame:
+def weight_table(w: Array, m: Array, s: Array, after: Array, errors: Array) -> pd.DataFrame:
+    """One row a component: its numbers, its weight before and after, and the error of that."""
     return pd.DataFrame(
         {
             "component": np.arange(1, len(w) + 1),
@@ -177,7 +176,7 @@ def conflict(prior: Prior, estimate: float, se: float) -> pd.DataFrame:
     from bayes_msc.exact import add_noise
 
     _check_se(se)
-    w, m, s = components(prior)
+    w = components(prior)[0]
     expected = add_noise(prior, se)
     below = float(expected.cdf(estimate))
     low, high = expected.interval()

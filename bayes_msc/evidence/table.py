@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayes_msc.errors import PublishedError, one_of
@@ -59,7 +60,9 @@ def _form(table: pd.DataFrame, known: Sequence[str], name: str) -> str:
     if len(repeated):
         raise PublishedError(f"{name} has the column {repeated[0]!r} twice")
     for column in table.columns:
-        one_of(column, (*known, "rate_ratio", "log_rate_ratio"), f"column of {name}", PublishedError)
+        one_of(
+            column, (*known, "rate_ratio", "log_rate_ratio"), f"column of {name}", PublishedError
+        )
     forms = [form for form in ("rate_ratio", "log_rate_ratio", "estimate") if form in table]
     if len(forms) != 1:
         found = " and ".join(forms) or "none of them"
@@ -113,9 +116,9 @@ def _words(cases: pd.DataFrame, table: pd.DataFrame) -> list[str]:
     for case in cases.to_dict("records"):
         empty = case["check"] == "not_nullable"
         words = f"{case['column']} is missing" if empty else str(case["check"])
-        place = table.index.get_loc(case["index"])
+        place = int(np.flatnonzero(table.index == case["index"])[0])
         shown = "" if empty else f" ({case['failure_case']})"
-        faults.setdefault(words, []).append(f"{int(place) + 1}{shown}")
+        faults.setdefault(words, []).append(f"{place + 1}{shown}")
     return [f"{words}: row {', '.join(rows[:8])}" for words, rows in faults.items()]
 
 

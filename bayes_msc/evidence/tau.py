@@ -70,7 +70,9 @@ def tau_prior(given: str | Prior) -> Prior:
     """
     if isinstance(given, Prior):
         if given.support != "positive":
-            raise PriorError(f"the prior of tau is {given}: a standard deviation cannot be negative")
+            raise PriorError(
+                f"the prior of tau is {given}: a standard deviation cannot be negative"
+            )
         return given
     one_of(given, tau_priors(), "prior of tau", PriorError)
     return tau_priors()[given]

@@ -5,17 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
-from importlib import resources
-from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayes_msc.errors import PublishedError, one_of
-from bayes_msc.evidence.table import rows_of
 from bayes_msc.published import Published, load_published
 
 #: What an estimate is, and whether it is a logarithm, so that estimates of it may be combined.
@@ -209,12 +204,10 @@ def _faults(row: Evidence) -> Iterable[str]:
             yield f"{name} is {value!r}: it must be finite, or left out"
     if row.se is not None and row.se <= 0:
         yield f"se is {row.se:g}: it must be above 0"
-    if row.lower is not None and row.upper is not None:
-        if not row.lower <= row.estimate <= row.upper:
-            yield (
-                f"the estimate {row.estimate:g} lies outside its limits {row.lower:g} to "
-                f"{row.upper:g}"
-            )
+    low = -math.inf if row.lower is None else row.lower
+    high = math.inf if row.upper is None else row.upper
+    if not low <= row.estimate <= high:
+        yield f"the estimate {row.estimate:g} lies outside its limits {low:g} to {high:g}"
     for name in ("n_active", "n_control"):
         value = getattr(row, name)
         if value is not None and value < 1:
@@ -229,7 +222,9 @@ Source = Evidence | Published | str
 """One trial: a row, a published trial, or the name of a bundled one."""
 
 
-def evidence_rows(trials: Source | Sequence[Source], scale: str = "log_rate_ratio") -> list[Evidence]:
+def evidence_rows(
+    trials: Source | Sequence[Source], scale: str = "log_rate_ratio"
+) -> list[Evidence]:
     """Return trials as evidence rows that can be combined.
 
     Parameters
@@ -260,7 +255,7 @@ def evidence_rows(trials: Source | Sequence[Source], scale: str = "log_rate_rati
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PublishedError(
-            f"{', '.join(twice)} would be counted twice: give one result a trial, or name arms apart"
+            f"{', '.join(twice)} would be counted twice: give one result of each trial"
         )
     return rows
 
@@ -280,119 +275,6 @@ def evidence_table(rows: Sequence[Evidence]) -> pd.DataFrame:
     """Return evidence rows as a table, one column a field."""
     names = [item.name for item in fields(Evidence)]
     return pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=names)
-
-
-def read_evidence(path: str | Path) -> list[Evidence]:
-    """Read other trials from a CSV file.
-
-    Parameters
-    ----------
-    path : str or Path
-        One row a trial, with a header. Needed are ``trial`` and either ``rate_ratio``, ``lower``
-        and ``upper`` (95 % limits) or ``log_rate_ratio`` and ``se``. The other fields of
-        ``Evidence`` may follow, ``relevance`` with ``relevance_reason`` among them.
-
-    Returns
-    -------
-    list of Evidence
-
-    Raises
-    ------
-    PublishedError
-        Listing every fault found, with its rows.
-    """
-    from bayes_msc.decoding import decoded
-    from bayes_msc.errors import TrialError
-
-    file = Path(path)
-    if not file.is_file():
-        raise PublishedError(f"there is no file {file}: give a CSV with one row a trial")
-    try:
-        text = decoded(file.read_bytes(), file.name)
-    except TrialError as error:
-        raise PublishedError(str(error)) from None
-    return evidence_from_table(_parsed(text, file.name), file.name)
-
-
-def _parsed(text: str, name: str) -> pd.DataFrame:
-    head = text.lstrip().splitlines()[0] if text.strip() else ""
-    separator = max(",;\t", key=head.count)
-    decimal = "." if separator == "," else ","
-    try:
-        return pd.read_csv(StringIO(text), sep=separator, decimal=decimal, skipinitialspace=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise PublishedError(f"{name} cannot be read as a table: {error}") from None
-
-
-def evidence_from_table(table: pd.DataFrame, name: str = "the table") -> list[Evidence]:
-    """Make evidence rows of a table with the columns that ``read_evidence`` describes.
-
-    Raises
-    ------
-    PublishedError
-        Listing every fault found, with its rows.
-    """
-    known = [item.name for item in fields(Evidence)]
-    rows, faults = [], []
-    for number, values in rows_of(table, known, name):
-        try:
-            rows.append(_of_values(values))
-        except PublishedError as error:
-            faults.append(f"row {number}: {error}")
-    if faults:
-        raise PublishedError(f"{name}: " + "; ".join(faults))
-    return rows
-
-
-def _of_values(values: dict[str, Any]) -> Evidence:
-    ratio = values.pop("rate_ratio", None)
-    if ratio is None:
-        return Evidence(**values)
-    low, high = values.pop("lower"), values.pop("upper")
-    made = Evidence.from_ratio(values["trial"], ratio, lower=low, upper=high)
-    return replace(made, **values)
-
-
-@cache
-def _bundled() -> tuple[Evidence, ...]:
-    text = resources.files("bayes_msc").joinpath("evidence", "trials.csv").read_text("utf-8")
-    table = pd.read_csv(StringIO(text), dtype={"doi": "str"})
-    return tuple(evidence_from_table(table, "the bundled evidence"))
-
-
-def load_evidence(outcome: str = "", scale: str | None = None) -> list[Evidence]:
-    """Load the bundled results of trials of stem cells in multiple sclerosis, and benchmarks.
-
-    Parameters
-    ----------
-    outcome : str
-        Keep rows whose outcome, trial or treatment holds this text, in any case.
-    scale : str, optional
-        Keep rows on this scale.
-
-    Returns
-    -------
-    list of Evidence
-        Only figures that several copies of a paper agree on or whose arithmetic closes; what was
-        computed from such figures has ``derived`` set and says how in its note.
-
-    Raises
-    ------
-    PublishedError
-        If the scale is unknown, or nothing is left.
-    """
-    if scale is not None:
-        one_of(scale, SCALES, "scale", PublishedError)
-    text = outcome.casefold()
-    rows = [
-        row
-        for row in _bundled()
-        if text in f"{row.outcome}\n{row.trial}\n{row.treatment}".casefold()
-        and scale in (None, row.scale)
-    ]
-    if not rows:
-        raise PublishedError(f"no bundled row of evidence holds {outcome!r} on scale {scale}")
-    return rows
 
 
 def estimates(rows: Sequence[Evidence]) -> tuple[list[float], list[float]]:
