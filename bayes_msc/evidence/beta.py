@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from bayes_msc.errors import PriorError
 
 Array = NDArray[np.float64]
-_NODES = 400
+_NODES = 160
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ METHODS = ("elir", "moment", "morita")
 #: Largest over smallest of the three, from which on they are said to disagree.
 DISAGREE = 1.5
 _VAGUER = 100.0
-_TAIL = 1e-9
-_PIECES = 400
+_REACH = 7.0
+_PIECES = 300
 
 
 def effective_size(
@@ -107,12 +107,17 @@ def _of_counts(exposure: float, overdispersion: float) -> Information:
 
 def _of_normals(prior: Prior, information: Information) -> tuple[float, float, float]:
     w, m, s = components(prior)
-    x, mass = _quadrature(prior.ppf, prior.pdf)
+
+    def pdf(x: Array) -> Array:
+        return np.asarray(np.exp(log_normal_density(x[:, None], m, s)) @ w)
+
+    ends = float(np.min(m - _REACH * s)), float(np.max(m + _REACH * s))
+    x, mass = _quadrature(ends, float(w @ m), float(np.min(s)), pdf)
     curvature = _normal_curvature(x, w, m, s)
     per_patient = 1 / information(x)
     mean = float(w @ m)
     variance = float(w @ (s**2 + m**2)) - mean**2
-    top = _mode(x, prior.pdf)
+    top = _mode(x, pdf)
     vague = 1 / (_VAGUER * float(np.max(s)) ** 2)
     at_top = float(_normal_curvature(top, w, m, s)[0]) - vague
     return (
@@ -129,7 +134,9 @@ def _of_betas(prior: BetaMixture) -> tuple[float, float, float]:
             "a beta with a number below 1 has no expected curvature: fit a mixture whose numbers "
             "are all at least 1"
         )
-    x, mass = _quadrature(prior.ppf, prior.pdf)
+    # log odds reach where neither p nor 1 - p loses its digits
+    z, mass = _quadrature((-30.0, 30.0), 0.0, 1.0, lambda z: _logit_pdf(prior, z))
+    x = 1 / (1 + np.exp(-z))
     elir = float(mass @ (_beta_curvature(x, w, a, b) * x * (1 - x)))
     moment = prior.mean * (1 - prior.mean) / prior.sd**2 - 1
     top = _mode(x, prior.pdf)
@@ -140,12 +147,17 @@ def _of_betas(prior: BetaMixture) -> tuple[float, float, float]:
     return elir, moment, (float(_beta_curvature(top, w, a, b)[0]) - vague) / expected
 
 
-def _quadrature(ppf: Callable[..., Array], pdf: Callable[..., Array]) -> tuple[Array, Array]:
+def _logit_pdf(prior: BetaMixture, z: Array) -> Array:
+    p = 1 / (1 + np.exp(-z))
+    return prior.pdf(p) * p / (1 + np.exp(z))
+
+
+def _quadrature(
+    ends: tuple[float, float], middle: float, scale: float, pdf: Callable[[Array], Array]
+) -> tuple[Array, Array]:
     """Points and probabilities that integrate smooth functions under a density."""
-    low, first, middle, third, high = ppf([_TAIL, 0.25, 0.5, 0.75, 1 - _TAIL]).tolist()
-    scale = (third - first) / 1.35
-    ends = np.arcsinh((np.array([low, high]) - middle) / scale)
-    edges = np.linspace(ends[0], ends[1], _PIECES + 1)
+    low, high = np.arcsinh((np.array(ends) - middle) / scale)
+    edges = np.linspace(low, high, _PIECES + 1)
     nodes, weights = np.polynomial.legendre.leggauss(6)
     half = np.diff(edges)[:, None] / 2
     u = (edges[:-1, None] + half * (nodes + 1)).ravel()
