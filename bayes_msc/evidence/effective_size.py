@@ -149,7 +149,7 @@ def _of_betas(prior: BetaMixture) -> tuple[float, float, float]:
 
 def _logit_pdf(prior: BetaMixture, z: Array) -> Array:
     p = 1 / (1 + np.exp(-z))
-    return prior.pdf(p) * p / (1 + np.exp(z))
+    return np.asarray(prior.pdf(p) * p / (1 + np.exp(z)))
 
 
 def _quadrature(

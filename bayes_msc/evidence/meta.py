@@ -14,7 +14,7 @@ from bayes_msc.errors import PublishedError, one_of
 from bayes_msc.evidence.combine import METHODS, exact_numbers, probability_column, sampled_numbers
 from bayes_msc.evidence.hierarchy import Hierarchy, conditional, hierarchy
 from bayes_msc.evidence.tau import tau_prior as named_tau_prior
-from bayes_msc.evidence.trials import Evidence, Source, estimates, evidence_rows, ratio_interval
+from bayes_msc.evidence.trials import Evidence, Source, estimates, evidence_rows, reported
 from bayes_msc.exact import check_log_ratio_prior
 from bayes_msc.prior import Prior, stance
 
@@ -131,8 +131,7 @@ def weights_in_mean(rows: Sequence[Evidence], mu_prior: Prior, tau_prior: Prior)
 def _effects(rows: Sequence[Evidence], found: Hierarchy, shares: Array) -> pd.DataFrame:
     table = []
     for row, own, share in zip(rows, found.trials, shares, strict=True):
-        assert row.se is not None
-        ratio, low, high = ratio_interval(row.estimate, row.se)
+        ratio, low, high = reported(row)
         own_low, own_ratio, own_high = np.exp(own.ppf([0.025, 0.5, 0.975]))
         table.append(
             {

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bayes_msc.errors import PublishedError, one_of
@@ -149,14 +147,19 @@ class Evidence:
             If no rate ratio can be derived from them.
         """
         route, effect = published.effect(analysis)
+        ratio = published.analysis(analysis).ratio
+        limits = (None, None) if ratio is None else (ratio.lower, ratio.upper)
+        low, high = (None if limit is None else math.log(limit.value) for limit in limits)
         return cls(
             published.short_title,
             effect.log_rate_ratio,
             effect.se,
             published.endpoint,
+            lower=low,
+            upper=high,
             n_active=published.active.n,
             n_control=published.control.n,
-            derived=published.analysis(analysis).ratio is None,
+            derived=ratio is None,
             doi=published.source.doi,
             source=published.source.citation,
             note=f"standard error from {route}",
@@ -282,6 +285,9 @@ def estimates(rows: Sequence[Evidence]) -> tuple[list[float], list[float]]:
     return [row.estimate for row in rows], [row.se_used for row in rows]
 
 
-def ratio_interval(estimate: float, se: float) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Ratio with its 95 % limits, from the logarithm and its standard error."""
-    return np.exp(estimate + se * np.array([0.0, -_WIDTH / 2, _WIDTH / 2]))
+def reported(row: Evidence) -> tuple[float, float, float]:
+    """Ratio with its 95 % limits: those reported, else by the standard error."""
+    half = (row.se or math.nan) * _WIDTH / 2
+    low = row.estimate - half if row.lower is None else row.lower
+    high = row.estimate + half if row.upper is None else row.upper
+    return math.exp(row.estimate), math.exp(low), math.exp(high)

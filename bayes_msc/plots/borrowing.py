@@ -43,7 +43,7 @@ def meta_forest(
         style.shade_benefit(axes, benefit)
         for row, item in enumerate(effects.to_dict("records")):
             _interval(axes, row - 0.1, item["lower"], item["upper"], style.INK)
-            size = 4 + 8 * math.sqrt(item["share"])
+            size = 3 + 6 * math.sqrt(item["share"])
             axes.plot(
                 math.log(item["rate_ratio"]), row - 0.1, "s", color=style.INK, markersize=size
             )
@@ -100,7 +100,7 @@ def priors(densities: pd.DataFrame, title: str = "rate ratio", label: str = "") 
     label : str
         What the counts are if they are not data.
     """
-    seen = densities[densities["density"] > 0.005 * densities["density"].max()]
+    seen = densities[densities["density"] > 0.02 * densities["density"].max()]
     low, high = float(seen["value"].min()), float(seen["value"].max())
     with style.look():
         figure = style.new_figure(3.1, label)
