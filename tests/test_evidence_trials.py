@@ -77,6 +77,22 @@ def test_relevance_divides_the_standard_error_by_its_root() -> None:
     assert row.weighted(0.25, "other cells").se_used == pytest.approx(0.6)
 
 
+def test_a_mean_count_becomes_a_log_rate() -> None:
+    (placebo,) = load_evidence("per scan at 6 months")
+    rate = placebo.as_log_rate()
+    assert (rate.scale, rate.derived) == ("log_rate", True)
+    assert math.exp(rate.estimate) == pytest.approx(1.19)
+    low, high = (math.exp(rate.estimate + z * rate.se_used) for z in (-1.96, 1.96))
+    assert low == pytest.approx(0.87, abs=0.05)
+    assert high == pytest.approx(1.51, abs=0.05)
+    founding = load_evidence("adjusted mean, placebo (LOCF)")[0]
+    assert founding.as_log_rate().se == founding.se
+    with pytest.raises(PublishedError, match="only a mean count above 0 is a rate"):
+        load_evidence("AFFIRM")[0].as_log_rate()
+    with pytest.raises(PublishedError, match="neither se nor limits"):
+        Evidence("a", 2.0, scale="mean_count").as_log_rate()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -190,6 +190,30 @@ class Evidence:
             raise PublishedError(f"evidence {self.trial!r} ({self.outcome}) has no standard error")
         return self.se / math.sqrt(self.relevance)
 
+    def as_log_rate(self) -> Evidence:
+        """Return a mean count of one arm on the log scale, ready to inform ``log_rate``.
+
+        Raises
+        ------
+        PublishedError
+            If the row is no mean count above 0, or has neither a standard error nor limits.
+        """
+        if self.scale != "mean_count" or self.estimate <= 0:
+            raise PublishedError(
+                f"evidence {self.trial!r} is a {self.scale} of {self.estimate:g}: only a mean "
+                "count above 0 is a rate"
+            )
+        se = self.se
+        if se is None and self.lower is not None and self.upper is not None:
+            # by the delta method, from limits that are even around the mean
+            se = (self.upper - self.lower) / (_WIDTH * self.estimate)
+        if se is None:
+            raise PublishedError(f"evidence {self.trial!r} has neither se nor limits")
+        middle = math.log(self.estimate)
+        return replace(
+            self, scale="log_rate", estimate=middle, se=se, lower=None, upper=None, derived=True
+        )
+
     def weighted(self, relevance: float, reason: str) -> Evidence:
         """Return the same row with another relevance, and the reason for it."""
         return replace(self, relevance=relevance, relevance_reason=reason)
