@@ -200,7 +200,7 @@ def sensitivity(
     thresholds : sequence of float, optional
         Rate ratios of the statements; by default 1, 0.8 and 0.5.
     yes : bool
-        Make also specifications that are expected to take more than a quarter of an hour.
+        Make also specifications that are expected to take more than five minutes.
     seed, workers, progress
         As in ``bayes_msc.refit_many``.
 
