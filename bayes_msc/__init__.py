@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.rule import Rule
+    from bayes_msc.sensitivity import Sensitivity, sensitivity
     from bayes_msc.sensitivity.belief import credibility, needed_prior
     from bayes_msc.sensitivity.credibility import Credibility, credibility_of_interval
     from bayes_msc.sensitivity.power_scaling import PowerScaling, power_scaling
@@ -63,6 +64,7 @@ _HOME = {
     "Published": "published",
     "Reanalysis": "reanalysis",
     "Rule": "rule",
+    "Sensitivity": "sensitivity",
     "Trial": "trial",
     "both_estimands": "first_period",
     "carry_forward": "missing",
@@ -100,6 +102,7 @@ _HOME = {
     "report": "report",
     "rootogram": "checks",
     "save_fit": "fit",
+    "sensitivity": "sensitivity",
     "stance": "prior",
     "stance_table": "sensitivity.stance_table",
     "stances": "prior",
@@ -121,6 +124,7 @@ __all__ = [
     "Published",
     "Reanalysis",
     "Rule",
+    "Sensitivity",
     "Trial",
     "__version__",
     "both_estimands",
@@ -159,6 +163,7 @@ __all__ = [
     "report",
     "rootogram",
     "save_fit",
+    "sensitivity",
     "stance",
     "stance_table",
     "stances",

@@ -25,6 +25,10 @@ class ComparatorError(BayesMSCError):
     """An argument that no classical method understands."""
 
 
+class SensitivityError(BayesMSCError):
+    """An analysis of sensitivity that cannot be made, or that would take very long."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 

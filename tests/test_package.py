@@ -20,6 +20,7 @@ NAMES = {
     "Published",
     "Reanalysis",
     "Rule",
+    "Sensitivity",
     "Trial",
     "__version__",
     "both_estimands",
@@ -58,6 +59,7 @@ NAMES = {
     "report",
     "rootogram",
     "save_fit",
+    "sensitivity",
     "stance",
     "stance_table",
     "stances",
@@ -119,7 +121,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 7
+    assert len(kinds) == 8
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

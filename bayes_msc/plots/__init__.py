@@ -6,21 +6,33 @@ from bayes_msc.plots.evidence import forest, probability_curves, stance_densitie
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
 from bayes_msc.plots.prior_sensitivity import prior_map, stance_answers
+from bayes_msc.plots.robustness import (
+    carryover,
+    patients_left_out,
+    specification_curve,
+    tipping,
+    what_moves,
+)
 from bayes_msc.plots.style import to_svg
 
 __all__ = [
+    "carryover",
     "comparison",
     "forest",
     "loo_pit",
     "patient_effects",
+    "patients_left_out",
     "prior_map",
     "prior_posterior",
     "probability_curve",
     "probability_curves",
     "rate_ratio",
     "rootogram",
+    "specification_curve",
     "stance_answers",
     "stance_densities",
+    "tipping",
     "to_svg",
     "trajectories",
+    "what_moves",
 ]
