@@ -25,6 +25,10 @@ class ComparatorError(BayesMSCError):
     """An argument that no classical method understands."""
 
 
+class DesignError(BayesMSCError):
+    """A simulation that cannot be run: an impossible design, truth, rule or plan."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 
