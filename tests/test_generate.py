@@ -140,9 +140,7 @@ def test_the_copy_of_a_trial_is_a_trial() -> None:
 def test_truths_may_differ_from_trial_to_trial() -> None:
     prior = Prior.normal(-0.5, 0.3)
     root = Prior.half_normal(1.0)
-    truth = UncertainTruth(
-        Truth(1.0, 2.0), {"log_rate_ratio": prior, "sqrt_overdispersion": root}
-    )
+    truth = UncertainTruth(Truth(1.0, 2.0), {"log_rate_ratio": prior, "sqrt_overdispersion": root})
     values = truth.parameters(MANY, np.random.default_rng(10))
     assert values["log_rate_ratio"].mean() == pytest.approx(-0.5, abs=0.01)
     assert values["log_rate_ratio"].std() == pytest.approx(0.3, abs=0.01)

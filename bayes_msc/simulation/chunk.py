@@ -14,7 +14,14 @@ from bayes_msc.sampler import Sampler
 from bayes_msc.simulation.cell import Analysis, Cell
 from bayes_msc.simulation.generate import Trials
 from bayes_msc.simulation.layout import Layout
-from bayes_msc.simulation.rules import AnyRule, PValueRule, kind_of, statistic, success, thresholds_of
+from bayes_msc.simulation.rules import (
+    AnyRule,
+    PValueRule,
+    kind_of,
+    statistic,
+    success,
+    thresholds_of,
+)
 
 #: Simulated trials that are handed to a worker, and written, at once.
 SIZE = 50
