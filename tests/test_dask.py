@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def make_cluster(port: int = 0) -> Any:
         n_workers=2,
         threads_per_worker=1,
         processes=True,
-        dashboard_address=None,
+        dashboard_address=":0",
         scheduler_port=port,
         host="127.0.0.1",
     )
@@ -101,19 +102,19 @@ def test_worker_that_is_lost_again_and_again_is_named(cluster: Any, tmp_path: Pa
             from concurrent.futures import Future
 
             future: Future[Any] = Future()
-            future.set_exception(distributed.scheduler.KilledWorker("task", "worker", 3))
+            future.set_exception(
+                distributed.scheduler.KilledWorker("task", SimpleNamespace(address="tcp://a:1"), 3)
+            )
             return future
 
-    with pytest.raises(WorkersError, match="KilledWorker.*may be out of memory"):
+    with pytest.raises(WorkersError, match=r"KilledWorker.*may be out of memory"):
         simulate(Plan.from_toml(PLAN), tmp_path / "run", executor=Losing())
 
 
 def test_scheduler_that_does_not_answer(tmp_path: Path) -> None:
     start = time.monotonic()
-    with pytest.raises(WorkersError, match="tcp://127.0.0.1:9 did not answer within 0.5 seconds"):
-        simulate(
-            Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://127.0.0.1:9", timeout=0.5
-        )
+    with pytest.raises(WorkersError, match=r"tcp://127.0.0.1:9 did not answer within 0.5 seconds"):
+        simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://127.0.0.1:9", timeout=0.5)
     assert time.monotonic() - start < 60
     with pytest.raises(WorkersError, match="not both"):
         simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://a:1", executor=object())

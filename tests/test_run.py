@@ -214,7 +214,7 @@ def test_precision_stops_each_cell_in_its_own_time(plan: Plan, tmp_path: Path) -
 
 def test_folder_of_another_plan_is_refused(whole: Path) -> None:
     other = Plan.from_toml(PLAN.replace("rate_ratio = 0.5", "rate_ratio = 0.4"))
-    with pytest.raises(OutputError, match="holds the run of another plan .*different: cells"):
+    with pytest.raises(OutputError, match=r"holds the run of another plan .*different: cells"):
         simulate(other, whole, workers=1)
     with pytest.raises(OutputError, match="different: seed"):
         simulate(Plan.from_toml(PLAN.replace("seed = 3", "seed = 4")), whole, workers=1)
@@ -243,7 +243,7 @@ def test_full_disk_keeps_what_is_there(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     monkeypatch.setattr(storage, "_to_parquet", full)
-    with pytest.raises(OutputError, match="No space left on device.*run the same command again"):
+    with pytest.raises(OutputError, match=r"No space left on device.*run the same command again"):
         simulate(plan, tmp_path / "run", workers=1)
     assert not list((tmp_path / "run").rglob(".chunk*"))
     assert len(list((tmp_path / "run").glob("*/chunk-*.parquet"))) == 2
@@ -311,7 +311,9 @@ def test_impossible_model_names_the_cell() -> None:
         "seed = 3", 'seed = 3\nmodels = ["crossover-poisson"]'
     )
     text = text.replace("hills-armitage", "gee")
-    with pytest.raises(DesignError, match="founding / null is impossible: crossover-poisson is for"):
+    with pytest.raises(
+        DesignError, match="founding / null is impossible: crossover-poisson is for"
+    ):
         Plan.from_toml(text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from bayes_msc.simulation.generate import Trials
 from bayes_msc.simulation.layout import Layout
 from bayes_msc.simulation.rules import (
     AnyRule,
+    PosteriorRule,
     PValueRule,
     kind_of,
     statistic,
@@ -94,11 +96,11 @@ def do(task: Task) -> tuple[tuple[str, int], pd.DataFrame]:
         for name, rule in posterior.items():
             parts.append(_rows(answers, analysis.name, analysis.prior, name, rule))
     asked: dict[str, pd.DataFrame] = {}
-    for name, rule in cell.rules.items():
-        if isinstance(rule, PValueRule):
-            if rule.method not in asked:
-                asked[rule.method] = _asked(task, trials, rule)
-            parts.append(_rows(asked[rule.method], rule.method, "", name, rule))
+    classical = {n: r for n, r in cell.rules.items() if isinstance(r, PValueRule)}
+    for name, test in classical.items():
+        if test.method not in asked:
+            asked[test.method] = _asked(task, trials, test)
+        parts.append(_rows(asked[test.method], test.method, "", name, test))
     first = task.chunk * task.size
     truth = trials.parameters["log_rate_ratio"][: task.keep]
     rows = pd.concat(
@@ -117,7 +119,7 @@ def do(task: Task) -> tuple[tuple[str, int], pd.DataFrame]:
 
 
 def _refitted(
-    task: Task, trials: Trials, analysis: Analysis, rules: dict[str, AnyRule]
+    task: Task, trials: Trials, analysis: Analysis, rules: Mapping[str, PosteriorRule]
 ) -> pd.DataFrame:
     """Answers of one model, one row a trial: the columns of ``refit_many``."""
     cell = task.cell

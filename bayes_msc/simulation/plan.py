@@ -127,7 +127,9 @@ def _design(name: str, table: Any) -> Design:
     values = _table(table, f"design {name!r}")
     if "drop_out" in values:
         values["drop_out"] = _filled(
-            DropOut, _table(values["drop_out"], f"drop-out of the design {name!r}"), f"design {name}"
+            DropOut,
+            _table(values["drop_out"], f"drop-out of the design {name!r}"),
+            f"design {name}",
         )
     design: Design = _filled(Design, values, f"design {name!r}")
     return design

@@ -78,9 +78,7 @@ def simulate(
     chosen = with_effort(plan, trials, precision, max_trials)
     hands = Workers(workers, executor, scheduler, timeout)
     store = RunFolder(Path(folder), chosen.manifest())
-    chunks = run_cells(
-        chosen.cells, chosen.effort, store, hands, chosen.seed, progress, whole=True
-    )
+    chunks = run_cells(chosen.cells, chosen.effort, store, hands, chosen.seed, progress, whole=True)
     table = summarise(store.read(chunks, NEEDED))
     table.to_csv(store.folder / SUMMARY, index=False, float_format="%.6g", lineterminator="\n")
     return table
@@ -92,7 +90,7 @@ def with_effort(
     """Return the plan with other numbers of trials where they are given."""
     known = plan if isinstance(plan, Plan) else Plan.load(plan)
     given = {"trials": trials, "precision": precision, "max_trials": max_trials}
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return replace(known, effort=replace(known.effort, **changes))
 
 

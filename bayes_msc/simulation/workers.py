@@ -89,9 +89,7 @@ class Workers:
         while left:
             try:
                 with self._executor() as (executor, ahead):
-                    for where, result in gather(
-                        executor, work, list(left.values()), ahead=ahead
-                    ):
+                    for where, result in gather(executor, work, list(left.values()), ahead=ahead):
                         if left.pop(where, None) is not None:
                             failures = 0
                             yield where, result
