@@ -6,9 +6,17 @@ from bayes_msc.plots.compare import comparison
 from bayes_msc.plots.evidence import forest, probability_curves, stance_densities
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
+from bayes_msc.plots.simulation import (
+    calibration_curves,
+    sample_size_curve,
+    sign_and_size,
+    success_curves,
+    success_map,
+)
 from bayes_msc.plots.style import to_svg
 
 __all__ = [
+    "calibration_curves",
     "comparison",
     "forest",
     "loo_pit",
@@ -21,7 +29,11 @@ __all__ = [
     "probability_curves",
     "rate_ratio",
     "rootogram",
+    "sample_size_curve",
+    "sign_and_size",
     "stance_densities",
+    "success_curves",
+    "success_map",
     "to_svg",
     "trajectories",
 ]

@@ -51,7 +51,7 @@ def summarise(rows: pd.DataFrame, by: Sequence[str] = NAMES) -> pd.DataFrame:
         One line a design, truth, model, prior and rule; every number with its Monte Carlo standard
         error beside it (``_mcse``):
 
-        ``trials``, ``unanswered`` (trials on which no engine or method had an answer: they count as
+        ``rate_ratio`` (the true one, or the geometric mean of several); ``trials``, ``unanswered`` (trials on which no engine or method had an answer: they count as
         no success and take no part in the rest); ``success``: how often the rule was met, the type
         I error where the truth is no effect (``is_null``), averaged over the truths where these
         differ; ``bias`` and ``rmse`` of the estimated log rate ratio (posterior median);
@@ -74,6 +74,7 @@ def summarise(rows: pd.DataFrame, by: Sequence[str] = NAMES) -> pd.DataFrame:
     table = pd.DataFrame(index=sums.index)
     table["trials"] = n.astype(int)
     table["unanswered"] = n.astype(int) - sums["answered"].astype(int)
+    table["rate_ratio"] = np.exp(sums["true_log"] / n)
     table["is_null"] = (sums["effect"] == 0).to_numpy()
     table["success"] = sums["success"] / n
     table["success_mcse"] = share_error(sums["success"], n)
@@ -103,6 +104,7 @@ def _measures(rows: pd.DataFrame) -> pd.DataFrame:
         "answered": rows["engine"].to_numpy() != "none",
         "success": success,
         "effect": effect,
+        "true_log": truth,
         "estimated": known,
         "error": error,
         "error2": error**2,
