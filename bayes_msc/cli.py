@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from bayes_msc.errors import BayesMSCError, TrialError
+from bayes_msc.simulate_command import simulate
 from bayes_msc.terminal import (
     announce,
     console,
@@ -292,6 +293,9 @@ def datasetsshow(name: Annotated[str, typer.Argument(help="A bundled trial.")]) 
     for words in (card.description, card.argument, card.source, card.licence):
         if words:
             typer.echo(f"\n{words.strip()}")
+
+
+app.command()(simulate)
 
 
 @app.command()

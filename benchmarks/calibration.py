@@ -1,6 +1,6 @@
 """Simulation-based calibration of the model cards in the founding trial's design.
 
-``bayes_msc.simulation.calibrate`` says how it is done. A card centres the prior of the rate on the
+``bayes_msc.simulation.sbc`` says how it is done. A card centres the prior of the rate on the
 trial's own counts; here it gets a prior that stands before the data. That is the only change to a
 card.
 
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
-from bayes_msc.simulation.calibrate import shares as in_design
-from bayes_msc.simulation.calibrate import verdicts
+from bayes_msc.simulation.sbc import shares as in_design
+from bayes_msc.simulation.sbc import verdicts
 from bayes_msc.simulation.workers import Workers
 from bayes_msc.trial import Trial
 from benchmarks.calibration_figure import draw
@@ -72,7 +72,7 @@ def shares(
     fitted: Model | None = None,
     workers: int = 1,
 ) -> pd.DataFrame:
-    """Calibrate a model in the founding trial's design: see ``bayes_msc.simulation.calibrate``."""
+    """Calibrate a model in the founding trial's design: see ``bayes_msc.simulation.sbc``."""
     blank, hands = blank_trial(model), Workers(workers)
     return in_design(model, blank, trials, seed, fitted=fitted, workers=hands)
 

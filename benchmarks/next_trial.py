@@ -20,11 +20,11 @@ from bayes_msc.evidence import TAU_PRIORS, Hierarchy, hierarchy
 from bayes_msc.prior import Prior, stances
 from bayes_msc.published import load_published
 from bayes_msc.rule import Rule
-from bayes_msc.simulation.assurance import truth_over
-from bayes_msc.simulation.characteristics import characteristics
+from bayes_msc.simulation.assuring import truth_over
 from bayes_msc.simulation.design import Design
+from bayes_msc.simulation.operating import characteristics
 from bayes_msc.simulation.rules import PValueRule
-from bayes_msc.simulation.sample_size import SampleSize, sample_size
+from bayes_msc.simulation.sizing import SampleSize, sample_size
 from bayes_msc.simulation.truth import Truth
 
 FOLDER = Path(__file__).parents[1] / "docs" / "_static"

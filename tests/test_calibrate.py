@@ -12,10 +12,11 @@ import pytest
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
-from bayes_msc.simulation import calibrate as module
-from bayes_msc.simulation.calibrate import Calibration, calibrate, shares
+from bayes_msc.simulation import sbc as module
 from bayes_msc.simulation.design import Design, DropOut
+from bayes_msc.simulation.sbc import Calibration, calibrate, shares
 
+QUANTITIES = ("log_rate", "log_rate_ratio", "patient_sd", "patient_effect", "log_likelihood")
 DESIGN = Design("parallel", active=4, control=4, drop_out=DropOut(0.1))
 CARD = (
     Model.load("count-poisson")
@@ -33,7 +34,7 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> Calibration:
 
 def test_right_model_passes(right: Calibration) -> None:
     assert right.passed, right.table.to_string()
-    assert set(right.table["quantity"]) == {"log_rate", "log_rate_ratio", "patient_sd", "patient_effect", "log_likelihood"}
+    assert set(right.table["quantity"]) == set(QUANTITIES)
     assert right.table["trials"].eq(120).all()
     assert "all ranks are uniform" in right.words()
     inside = (right.curves["difference"] >= right.curves["lower"] - 1e-9) & (

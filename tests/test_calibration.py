@@ -12,7 +12,7 @@ import pytest
 from bayes_msc.model import Model
 from bayes_msc.predictive import prior_draws
 from bayes_msc.prior import Prior
-from bayes_msc.simulation.calibrate import (
+from bayes_msc.simulation.sbc import (
     adjusted,
     posterior_of,
     simulate_trials,

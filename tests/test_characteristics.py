@@ -13,9 +13,9 @@ from bayes_msc.exact import beyond, update
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
 from bayes_msc.rule import Rule
-from bayes_msc.simulation.assurance import _by_truth, assurance, truth_over
-from bayes_msc.simulation.characteristics import Characteristics, characteristics
+from bayes_msc.simulation.assuring import _by_truth, assurance, truth_over
 from bayes_msc.simulation.design import Design
+from bayes_msc.simulation.operating import Characteristics, characteristics
 from bayes_msc.simulation.rules import IntervalRule, PValueRule, RopeRule, statistic, success
 from bayes_msc.simulation.summary import calibrated_thresholds, share_error, summarise
 from bayes_msc.simulation.truth import Truth, UncertainTruth

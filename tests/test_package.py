@@ -11,16 +11,30 @@ import bayes_msc as bm
 
 NAMES = {
     "BayesMSCError",
+    "Calibration",
+    "Characteristics",
     "Comparison",
+    "Design",
+    "DropOut",
     "Evidence",
+    "IntervalRule",
     "Model",
+    "PValueRule",
     "Prior",
     "Published",
     "Reanalysis",
+    "RopeRule",
+    "Rule",
+    "SampleSize",
     "Trial",
+    "Truth",
+    "UncertainTruth",
     "__version__",
+    "assurance",
     "both_estimands",
+    "calibrate",
     "carry_forward",
+    "characteristics",
     "comparators",
     "compare",
     "diagnose",
@@ -44,6 +58,7 @@ NAMES = {
     "next_trial",
     "patient_ratios",
     "patients_benefiting",
+    "predict_success",
     "predictive_checks",
     "prior_predictive",
     "prob_curve",
@@ -56,7 +71,9 @@ NAMES = {
     "replication",
     "report",
     "rootogram",
+    "sample_size",
     "save_fit",
+    "simulate",
     "stance",
     "stances",
     "summarize",
@@ -117,7 +134,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 7
+    assert len(kinds) == 9
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

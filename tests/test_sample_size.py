@@ -13,7 +13,7 @@ from scipy import stats
 from bayes_msc.errors import DesignError
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.rules import PValueRule
-from bayes_msc.simulation.sample_size import fit_curve, sample_size, search
+from bayes_msc.simulation.sizing import fit_curve, sample_size, search
 from bayes_msc.simulation.truth import Truth
 
 Simulate = Callable[[Sequence[int], int], pd.DataFrame]

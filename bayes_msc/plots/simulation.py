@@ -104,17 +104,14 @@ def success_map(table: pd.DataFrame, label: str = "simulated trials, not data") 
 
 
 def _map(axes: Axes, group: pd.DataFrame, designs: list[str], truths: list[str]) -> None:
-    by = group.set_index(["design", "truth"])
     grid = np.full((len(designs), len(truths)), np.nan)
-    for i, design in enumerate(designs):
-        for j, truth in enumerate(truths):
-            if (design, truth) not in by.index:
-                continue
-            row = by.loc[(design, truth)]
-            grid[i, j] = row["success"]
-            text = f"{100 * row['success']:.0f} ± {100 * row['success_mcse']:.1f} %"
-            colour = "white" if row["success"] > 0.55 else style.INK
-            axes.text(j, i, text, ha="center", va="center", fontsize=8, color=colour)
+    columns = ["design", "truth", "success", "success_mcse"]
+    for design, truth, success, error in group[columns].itertuples(index=False):
+        i, j = designs.index(design), truths.index(truth)
+        grid[i, j] = success
+        text = f"{100 * success:.0f} ± {100 * error:.1f} %"
+        colour = "white" if success > 0.55 else style.INK
+        axes.text(j, i, text, ha="center", va="center", fontsize=8, color=colour)
     axes.imshow(grid, cmap="Blues", vmin=0, vmax=1.05, aspect="auto")
     axes.set_xticks(range(len(truths)), truths)
     axes.set_yticks(range(len(designs)), designs)
@@ -136,7 +133,7 @@ def sample_size_curve(
     Parameters
     ----------
     curve, simulated, target, patients, interval
-        Of ``bayes_msc.simulation.sample_size.SampleSize``.
+        Of ``bayes_msc.simulation.sizing.SampleSize``.
     label : str
         What tops the figure.
     """
@@ -208,7 +205,7 @@ def calibration_curves(
 
 
 def _curves(axes: Axes, table: pd.DataFrame, what: str) -> None:
-    keys = [name for name in SERIES if table[name].nunique() > 1] or ["rule"]
+    keys = [name for name in SERIES if len(table[name].unique()) > 1] or ["rule"]
     for i, (key, group) in enumerate(table.groupby(keys, sort=False, observed=True)):
         line = group.sort_values("rate_ratio")
         x, y = np.log(line["rate_ratio"]), line[what]
@@ -234,4 +231,3 @@ def _key(figure: Figure, axes: Axes) -> None:
     handles, names = axes.get_legend_handles_labels()
     widest = max((len(name) for name in names), default=0)
     figure.legend(handles, names, loc="outside lower center", ncols=1 if widest > 40 else 2)
-

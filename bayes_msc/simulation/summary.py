@@ -51,14 +51,14 @@ def summarise(rows: pd.DataFrame, by: Sequence[str] = NAMES) -> pd.DataFrame:
         One line a design, truth, model, prior and rule; every number with its Monte Carlo standard
         error beside it (``_mcse``):
 
-        ``rate_ratio`` (the true one, or the geometric mean of several); ``trials``, ``unanswered`` (trials on which no engine or method had an answer: they count as
-        no success and take no part in the rest); ``success``: how often the rule was met, the type
-        I error where the truth is no effect (``is_null``), averaged over the truths where these
-        differ; ``bias`` and ``rmse`` of the estimated log rate ratio (posterior median);
-        ``coverage`` of the 95 % interval and its mean ``width`` on the log scale (of the finite
-        ones); ``type_s``: share of successes with an estimate on the wrong side of no effect;
-        ``type_m``: mean of |estimate| over |truth| among successes, logs (both NaN where the truth
-        is no effect).
+        ``rate_ratio`` (the true one, or the geometric mean of several); ``trials``, ``unanswered``
+        (trials on which no engine or method had an answer: they count as no success and take no
+        part in the rest); ``success``: how often the rule was met, the type I error where the truth
+        is no effect (``is_null``), averaged over the truths where these differ; ``bias`` and
+        ``rmse`` of the estimated log rate ratio (posterior median); ``coverage`` of the 95 %
+        interval and its mean ``width`` on the log scale (of the finite ones); ``type_s``: share of
+        successes with an estimate on the wrong side of no effect; ``type_m``: mean of |estimate|
+        over |truth| among successes, logs (both NaN where the truth is no effect).
 
     Notes
     -----

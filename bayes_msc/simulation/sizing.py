@@ -15,8 +15,8 @@ from scipy import stats
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
-from bayes_msc.simulation.characteristics import characteristics
 from bayes_msc.simulation.design import Design
+from bayes_msc.simulation.operating import characteristics
 from bayes_msc.simulation.rules import AnyRule
 from bayes_msc.simulation.truth import AnyTruth
 

@@ -32,7 +32,6 @@ from bayes_msc.convergence import convergence
 from bayes_msc.effects import recover
 from bayes_msc.errors import DesignError, ModelError
 from bayes_msc.files import replace_file
-from bayes_msc.graph import data_of
 from bayes_msc.importance import Importance
 from bayes_msc.model import Model
 from bayes_msc.parameters import PARAMETERS
@@ -218,6 +217,8 @@ def quantities(model: Model, truth: Draws) -> list[str]:
 
 def posterior_of(model: Model, trial: Trial, seed: int, engine: str = "auto") -> Posterior | None:
     """Fit by the fast engine, and by NUTS where it is not trusted; None where neither answers."""
+    from bayes_msc.graph import data_of
+
     sampler = Sampler.of(model, trial)
     numbers = data_of(model, trial)
     rng = np.random.default_rng(seed)
@@ -255,7 +256,9 @@ def _shares(
     }
     # the truth goes through the same likelihood as one more draw, the last
     joint = {n: np.append(posterior.points[n][posterior.chosen], truth[n]) for n in found}
-    joint |= {n: np.full(DRAWS + 1, truth[n][0]) for n in model.priors if n in truth and n not in joint}
+    joint |= {
+        n: np.full(DRAWS + 1, truth[n][0]) for n in model.priors if n in truth and n not in joint
+    }
     rows = arrange(trial, model)
     at = row_parameters(model, rows, joint)
     z, log_likelihood = recover(

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
-from bayes_msc.simulation.characteristics import Characteristics, characteristics
 from bayes_msc.simulation.design import Design
+from bayes_msc.simulation.operating import Characteristics, characteristics
 from bayes_msc.simulation.rules import AnyRule
 from bayes_msc.simulation.truth import Truth, UncertainTruth
 
