@@ -29,6 +29,14 @@ class SensitivityError(BayesMSCError):
     """An analysis of sensitivity that cannot be made, or that would take very long."""
 
 
+class DesignError(BayesMSCError):
+    """A simulation that cannot be run: an impossible design, truth, rule or plan."""
+
+
+class WorkersError(BayesMSCError):
+    """Work that cannot be handed out, or that workers do not bring back."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 

@@ -11,25 +11,38 @@ import bayes_msc as bm
 
 NAMES = {
     "BayesMSCError",
+    "Calibration",
+    "Characteristics",
     "Comparison",
     "Credibility",
+    "Design",
+    "DropOut",
     "Evidence",
+    "IntervalRule",
     "Model",
+    "PValueRule",
     "PowerScaling",
     "Prior",
     "PriorMap",
     "Published",
     "Reanalysis",
+    "RopeRule",
     "Rule",
+    "SampleSize",
     "Sensitivity",
     "SpecificationCurve",
     "TippingPoint",
     "Trial",
+    "Truth",
+    "UncertainTruth",
     "__version__",
     "altered_count",
+    "assurance",
     "both_estimands",
+    "calibrate",
     "carry_forward",
     "carryover_widths",
+    "characteristics",
     "comparators",
     "compare",
     "credibility",
@@ -58,6 +71,7 @@ NAMES = {
     "patient_ratios",
     "patients_benefiting",
     "power_scaling",
+    "predict_success",
     "predictive_checks",
     "prior_map",
     "prior_predictive",
@@ -71,8 +85,10 @@ NAMES = {
     "replication",
     "report",
     "rootogram",
+    "sample_size",
     "save_fit",
     "sensitivity",
+    "simulate",
     "specification_curve",
     "stance",
     "stance_table",
@@ -136,7 +152,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 8
+    assert len(kinds) == 10
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 
