@@ -107,10 +107,7 @@ def _options(column: pd.Series[Any]) -> list[str]:
 
 
 def _rows(table: pd.DataFrame, columns: Iterable[str]) -> list[dict[str, Any]]:
-    return [
-        {name: _cell(row[name]) for name in columns}
-        for row in table.to_dict("records")  # type: ignore[misc]
-    ]
+    return [{name: _cell(row[name]) for name in columns} for row in table.to_dict("records")]
 
 
 def _cell(value: Any) -> Any:

@@ -26,25 +26,22 @@ const PanelAddress = (() => {
   const short = (value) => String(Number(value.toPrecision(5)));
 
   let timer = 0;
+  let waiting = {};
 
   // set some keys of the fragment, not at every step of a drag: browsers limit how often
-  function keep(changes, done = () => {}) {
-    const parts = read(location.hash) ?? new URLSearchParams();
-    const all = { ...keep.waiting, ...changes };
-    keep.waiting = all;
-    for (const [key, value] of Object.entries(all)) {
-      if (value === null) parts.delete(key);
-      else parts.set(key, value);
-    }
+  function keep(changes) {
+    waiting = { ...waiting, ...changes };
     clearTimeout(timer);
     timer = setTimeout(() => {
-      keep.waiting = {};
+      const parts = read(location.hash) ?? new URLSearchParams();
+      for (const [key, value] of Object.entries(waiting)) {
+        if (value === null) parts.delete(key);
+        else parts.set(key, value);
+      }
+      waiting = {};
       history.replaceState(history.state, "", write(parts));
-      done();
     }, 200);
-    return write(parts);
   }
-  keep.waiting = {};
 
   return { keep, positive, read, short, write };
 })();

@@ -238,7 +238,7 @@
     show();
     if (!keep) return;
     const { short } = PanelAddress;
-    at("link").href = PanelAddress.keep({
+    PanelAddress.keep({
       centre: short(Math.exp(state.loc)), width: short(state.scale), at: short(state.cut),
     });
   }
@@ -254,7 +254,6 @@
       if (rate !== null) found.loc = Math.log(rate);
       if (spread !== null) found.scale = spread;
       if (threshold !== null) found.cut = threshold;
-      at("link").href = location.hash;
     }
     set(found, false);
     return parts !== null && ["centre", "width", "at"].some((key) => parts.has(key));
@@ -297,7 +296,20 @@
     }
   }
 
+  // the address follows the hand late; the link is made when it is wanted
+  function link() {
+    const { short } = PanelAddress;
+    const parts = PanelAddress.read(location.hash) ?? new URLSearchParams();
+    parts.set("centre", short(Math.exp(state.loc)));
+    parts.set("width", short(state.scale));
+    parts.set("at", short(state.cut));
+    at("link").href = PanelAddress.write(parts);
+  }
+
   section.hidden = false;
+  for (const event of ["pointerenter", "focus", "touchstart"]) {
+    at("link").addEventListener(event, link, { passive: true });
+  }
   document.querySelector('nav [href="#your-prior"]')?.parentElement.removeAttribute("hidden");
   centre.addEventListener("input", () => set({ loc: Number(centre.value) }));
   width.addEventListener("input", () => set({ scale: Math.exp(Number(width.value)) }));
