@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -328,6 +330,28 @@ def test_failed_checks_stand_in_the_panel(browser: webdriver.Chrome, tmp_path: P
     assert browser.find_elements(By.CSS_SELECTOR, "#prior-panel .notice strong")[0].text == (
         "Check failed."
     )
+
+
+def test_pointing_at_a_figure_reads_its_marks(browser: webdriver.Chrome, full: Made) -> None:
+    opened(browser, full[0], 1200)
+    place = "#figure-probability-curve"
+    picture = browser.find_element(By.CSS_SELECTOR, f"{place} svg")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
+    marks = json.loads(str(picture.get_attribute("data-readings")))
+    x, y, text = marks[len(marks) // 2]
+    size = picture.size
+    ActionChains(browser).move_to_element_with_offset(
+        picture, (x - 0.5) * size["width"], (y - 0.5) * size["height"]
+    ).perform()
+    reading = f"return document.querySelector('{place} .reading').textContent"
+    assert browser.execute_script(reading) == text
+    threshold, chance = re.findall(r"[\d.]+(?= ?:| %)", text)
+    curve = full[1].tables["curve"]
+    known = np.interp(math.log(float(threshold)), np.log(curve["threshold"]), curve["probability"])
+    assert abs(100 * known - float(chance)) < 1.5
+    card = browser.find_element(By.CSS_SELECTOR, f"{place} .card")
+    card.send_keys(Keys.ARROW_RIGHT)
+    assert browser.execute_script(reading) == marks[len(marks) // 2 + 1][2]
 
 
 # patients and analyses

@@ -60,7 +60,8 @@ def render_html(results: Results, figures: Mapping[str, str]) -> str:
     if missing:
         raise OutputError(f"no SVG for the figures {', '.join(missing)}: draw them first")
     parts = interactive.parts_of(results)
-    style, script = _style(bool(parts)), interactive.script_of(parts)
+    script = interactive.script_of(parts, bool(results.figures))
+    style = _style(bool(script))
     inner = [text for svg in figures.values() for text in interactive.styles_in(svg)]
     return (
         _environment()

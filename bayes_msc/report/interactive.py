@@ -122,9 +122,9 @@ def _read(name: str) -> str:
     return resources.files("bayes_msc.report").joinpath(STATIC, name).read_text(encoding="utf-8")
 
 
-def script_of(parts: Iterable[str]) -> str:
-    """Return the script of a page with these parts; empty without any."""
-    names = [SCRIPTS[part] for part in parts]
+def script_of(parts: Iterable[str], figures: bool = False) -> str:
+    """Return the script of a page with these parts and with figures; empty without either."""
+    names = [*(SCRIPTS[part] for part in parts), *(["hover.js"] if figures else [])]
     return "\n".join(_read(name) for name in (*COMMON, *names)) if names else ""
 
 
