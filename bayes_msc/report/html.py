@@ -68,7 +68,7 @@ def render_html(results: Results, figures: Mapping[str, str]) -> str:
         .get_template("report.html.j2")
         .render(
             results=results,
-            policy=interactive.policy(script, (style, *inner)),
+            policy=Markup(interactive.policy(script, (style, *inner))),
             style=Markup(style),
             script=Markup(script),
             parts=parts,
