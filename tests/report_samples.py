@@ -159,8 +159,8 @@ def _answers(size: int) -> dict[str, np.ndarray]:
     }
 
 
-def left_out_table(last: str = "P9") -> pd.DataFrame:
-    names = ["nobody", *(f"P{i}" for i in range(1, 9)), last]
+def left_out_table(last: str = "P9", patients: int = 9) -> pd.DataFrame:
+    names = ["nobody", *(f"P{i}" for i in range(1, patients)), last]
     return pd.DataFrame({"left_out": names, **_answers(len(names))})
 
 

@@ -31,6 +31,7 @@ from selenium.webdriver.common.keys import Keys
 from bayes_msc.prior import Prior, stances
 from bayes_msc.report import Results, build, render_html
 from bayes_msc.report.panel import PanelAnswer, panel_answer
+from bayes_msc.report.results import Section
 
 Made = tuple[Path, Results]
 SHOWN = """
@@ -371,6 +372,38 @@ def test_patient_is_switched_off(browser: webdriver.Chrome, full: Made) -> None:
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", hit)
     ActionChains(browser).move_to_element(hit).click().perform()
     assert "Without P2" in browser.execute_script(told)
+
+
+def test_of_many_patients_the_telling_ones_are_drawn(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    table = left_out_table(patients=200)
+    sections = (Section("left-out", "Left out"),)
+    results = Results("fit", "t", "q", ("a",), sections, tables={"left_out": table})
+    page, _ = written(results, {}, tmp_path)
+    opened(browser, page, 1200, "#view&off=P100")
+    names = browser.execute_script(
+        "return [...document.querySelectorAll('[data-patient]')].map(g => g.dataset.patient)"
+    )
+    away = np.abs(np.log(table["median"][1:] / table["median"][0]))
+    far = set(table["left_out"][away.nlargest(40).index])
+    assert set(names) == {"", "P100", *far}
+    options = browser.find_elements(By.CSS_SELECTOR, "#left-out-choice option")
+    assert len(options) == 201
+    assert browser.get_log("browser") == []
+
+
+def test_page_is_whole_without_its_script(browser: webdriver.Chrome, full: Made) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    opened(browser, full[0], 320)
+    panels = [part.is_displayed() for part in browser.find_elements(By.CSS_SELECTOR, ".panel")]
+    links = [
+        link.is_displayed()
+        for link in browser.find_elements(By.CSS_SELECTOR, "nav a[href='#your-prior']")
+    ]
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert panels == [False] * 3
+    assert links == [False]
 
 
 def test_hostile_patient_stays_text_in_the_figure(browser: webdriver.Chrome, full: Made) -> None:

@@ -12,10 +12,23 @@
   const [picture, choice] = [at("picture"), at("choice")];
   const say = speaker(at("status"));
   const ROW = 24;
+  const MOST = 40;
   const known = (row) => row !== null && row.median !== null;
   const rows = table.rows;
+  const drawn = furthest();
   let off = null;
   let room = 0;
+
+  // of many patients those without whom the answer moves most, in the order of the trial
+  function furthest() {
+    const all = rows.filter(known);
+    if (all.length <= MOST || !known(table.whole)) return all;
+    const far = (row) => Math.abs(Math.log(row.median / table.whole.median));
+    const kept = new Set([...all].sort((a, b) => far(b) - far(a)).slice(0, MOST));
+    at("cut").textContent = `Of ${all.length} patients, the ${MOST} without whom the rate ratio moves `
+      + "most are drawn; the list has them all.";
+    return all.filter((row) => kept.has(row));
+  }
 
   const words = (row) => `rate ratio ${ratio(row.median)} (${ratio(row.lower)} to `
     + `${ratio(row.upper)}), P(RR\u00a0<\u00a01) ${percent(row.prob_below_1)}`;
@@ -35,7 +48,8 @@
   }
 
   function draw() {
-    const shown = [...(known(table.whole) ? [table.whole] : []), ...rows.filter(known)];
+    const extra = rows.filter((row) => row.patient === off && known(row) && !drawn.includes(row));
+    const shown = [...(known(table.whole) ? [table.whole] : []), ...drawn, ...extra];
     const height = shown.length * ROW + 44;
     const label = Math.min(150, room * 0.3);
     const logs = shown.flatMap((row) => [row.lower, row.upper].map(Math.log));
@@ -51,7 +65,7 @@
     shown.forEach((row, i) => {
       const y = i * ROW + ROW / 2;
       const kind = row === table.whole ? "whole" : row.patient === off ? "off" : "one";
-      const name = row === table.whole ? "all patients" : row.patient;
+      const name = row === table.whole ? "everybody" : row.patient;
       const most = Math.max(4, Math.floor(label / 8));
       const short = name.length > most ? `${name.slice(0, most - 1)}…` : name;
       const group = svg("g", { class: `left-out ${kind}`, "data-patient": row === table.whole ? "" : name },

@@ -185,7 +185,7 @@
 
   // a line over the whole height, but not through the numbers of the axis
   function upright(kind, x) {
-    return [[6, PLOT], [PLOT + 26, HEIGHT - 24]].map(([y1, y2]) =>
+    return [[kind === "cut" ? 22 : 6, PLOT], [PLOT + 26, HEIGHT - 24]].map(([y1, y2]) =>
       svg("line", { class: kind, x1: x, x2: x, y1, y2 }));
   }
 

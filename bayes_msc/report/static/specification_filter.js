@@ -60,7 +60,7 @@
       }));
     });
     parts.push(svg("text", { x: (LEFT + room) / 2, y: HEIGHT - 6, "text-anchor": "middle" },
-      "analyses, from the lowest rate ratio to the highest"));
+      "analyses, lowest rate ratio first"));
     picture.setAttribute("viewBox", `0 0 ${room} ${HEIGHT}`);
     picture.replaceChildren(...parts);
   }
