@@ -59,9 +59,7 @@
       return label + 12 + ((room - label - 28) * (x - low)) / (high - low);
     };
     const bottom = height - 40;
-    const parts = [svg("line", {
-      class: "none", x1: across(1), x2: across(1), y1: 0, y2: bottom,
-    })];
+    const parts = [];
     shown.forEach((row, i) => {
       const y = i * ROW + ROW / 2;
       const kind = row === table.whole ? "whole" : row.patient === off ? "off" : "one";
@@ -77,6 +75,8 @@
       );
       parts.push(group);
     });
+    const rule = { class: "none", x1: across(1), x2: across(1), y1: 0, y2: bottom };
+    parts.push(svg("line", { ...rule, "pointer-events": "none" }));
     parts.push(svg("line", { class: "axis", x1: label, x2: room, y1: bottom, y2: bottom }));
     for (const tick of ticks(low, high, room < 420 ? 4 : 8)) {
       const x = across(tick);
