@@ -26,6 +26,11 @@ from bayes_msc.plots.style import to_svg
 __all__ = [
     "calibration_curves",
     "carryover",
+from bayes_msc.plots.reconstruct import averaged, two_periods
+from bayes_msc.plots.style import to_svg
+
+__all__ = [
+    "averaged",
     "comparison",
     "forest",
     "loo_pit",
@@ -51,4 +56,5 @@ __all__ = [
     "to_svg",
     "trajectories",
     "what_moves",
+    "two_periods",
 ]

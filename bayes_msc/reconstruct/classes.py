@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -109,7 +108,8 @@ def figures(paper: Paper, regression: Regression, got: Fitted) -> list[tuple[Fac
     arms = list(paper.arms)
     values = {"mean": got.means, "lower": got.lowers, "upper": got.uppers}
     pairs = [
-        (known, values[figure][arms.index(arm)]) for (arm, figure), known in regression.means.items()
+        (known, values[figure][arms.index(arm)])
+        for (arm, figure), known in regression.means.items()
     ]
     return pairs if regression.p is None else [*pairs, (regression.p, got.p)]
 
@@ -136,8 +136,8 @@ def allocations(
         for arm, patient in skeleton.patients:
             known = settled_total(paper, patient, period)
             # patients whose totals are settled stand by themselves only if they left
-            stands = known is not None and patient.left
-            key = (arm, patient.baseline, patient.left, 0, known if stands else -1)
+            stands = -1 if known is None or not patient.left else known
+            key = (arm, patient.baseline, patient.left, 0, stands)
             sizes[key] = sizes.get(key, 0) + 1
             low = known if known is not None else (patient.end(period) if patient.changes else 0)
             least[key] = least.get(key, 0) + (low or 0)
@@ -225,7 +225,7 @@ def _hunted(
     low, high = limits_of(paper, regression)
     width = np.ptp(template.covariate)
     steepest = STEEPEST / width if width > 0 else 1.0
-    sloped = regression.scale != "none" and width > 0
+    sloped = bool(regression.scale != "none" and width > 0)
     edges = np.linspace(-steepest, steepest, INTERVALS + 1) if sloped else np.zeros(2)
     out = np.zeros((MOST_CLASSES, len(cells)), np.int64)
     kappa = regression.overdispersion
@@ -255,13 +255,3 @@ def class_of(paper: Paper, period: int, data: Dataset) -> Class:
     arms = list(paper.arms)
     order = sorted(sums, key=lambda k: (k[2], arms.index(k[0]), -k[1]))
     return Class(tuple((*k, sums[k][0]) for k in order), tuple(sums[k][1] for k in order))
-
-
-def log_figures_distance(known: Fact, value: float) -> float:
-    """How many half-units of its last digit a value misses a printed figure by."""
-    half = Fraction(1, 2 * 10**known.decimals)
-    away = min(
-        max(low - Fraction(value), Fraction(value) - high, Fraction(0))
-        for low, high in known.intervals
-    )
-    return math.ceil(1000 * float(away / half)) / 1000

@@ -16,7 +16,7 @@ from bayes_msc.reconstruct.coupling import (
     settled_total,
     slots_of,
 )
-from bayes_msc.reconstruct.paper import Group, Paper
+from bayes_msc.reconstruct.paper import Group
 from bayes_msc.reconstruct.pieces import Patient, Skeleton, sub_multisets
 
 Place = tuple[int, int]
@@ -87,7 +87,7 @@ class Completion:
             known = tuple(totals.get((i, p)) for p in range(1, self.paper.periods + 1))
             kinds.setdefault((*patients[i], period, known), []).append(place)
         cells = {place: self._cell(patients, place) for place in slots.where}
-        ordered = sorted(kinds.values(), key=lambda p: self._rank(cells[p[0]], targets, least[p[0]]))
+        ordered = sorted(kinds.values(), key=lambda p: _rank(cells[p[0]], targets, least[p[0]]))
         for row in self._rows(k, slots.fixed, slots.where, cells, targets):
             left = Counter(row)
             left.subtract(slots.fixed)
@@ -105,7 +105,7 @@ class Completion:
     def _targets(
         self, skeleton: Skeleton, where: tuple[Place, ...], settled: Totals
     ) -> dict[tuple[str, int, bool], int] | None:
-        """Sums still open in each cell of the class; None where the skeleton is not of the class."""
+        """Sums still open in each cell of the class; None where the skeleton is of another."""
         if self.sums is None:
             return {}
         patients = skeleton.patients
@@ -127,17 +127,10 @@ class Completion:
         where: tuple[Place, ...],
     ) -> bool:  # fmt: skip
         return all(
-            (i, self.period) in where
-            or settled_total(self.paper, patient, self.period) is not None
+            (i, self.period) in where or settled_total(self.paper, patient, self.period) is not None
             for i, (arm, patient) in enumerate(patients)
             if (arm, patient.baseline, patient.left) == cell
         )
-
-    @staticmethod
-    def _rank(
-        cell: tuple[str, int, bool] | None, targets: dict[tuple[str, int, bool], int], least: int
-    ) -> tuple[bool, str, int]:
-        return cell not in targets, str(cell), -least
 
     def _rows(
         self, k: int, fixed: tuple[int, ...], where: tuple[Place, ...],
@@ -154,6 +147,13 @@ class Completion:
         for value, count in Counter(needed).items():
             rows = rows[(rows == value).sum(axis=1) >= count]
         return [[int(v) for v in row] for row in rows]
+
+
+def _rank(
+    cell: tuple[str, int, bool] | None, targets: dict[tuple[str, int, bool], int], least: int
+) -> tuple[bool, str, int]:
+    """Order of places: those whose sum is known first, high thresholds first."""
+    return cell not in targets, str(cell), -least
 
 
 def _handed(

@@ -69,7 +69,9 @@ def corrections(summary: GroupSummary) -> pd.DataFrame:
     rows = []
     for key, known in summary.facts.items():
         readings = [
-            reading for reading in _readings(known) if feasible(summary.with_fact(key, reading))
+            reading
+            for reading in other_readings(known)
+            if feasible(summary.with_fact(key, reading))
         ]
         if readings:
             fit = ", ".join(reading.text for reading in readings)
@@ -77,7 +79,7 @@ def corrections(summary: GroupSummary) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(CORRECTION_COLUMNS))
 
 
-def _readings(known: Fact) -> Iterator[Fact]:
+def other_readings(known: Fact) -> Iterator[Fact]:
     """Give every number that differs from the printed one in one digit."""
     for low, high in one_digit_wrong(known).intervals:
         if (low, high) not in known.intervals:

@@ -153,7 +153,7 @@ class Coupling:
     def __init__(self, paper: Paper, skeletons: Sequence[Skeleton]) -> None:
         self.paper = paper
         self.groups = paper.of("total")
-        _check_totals(paper)
+        check_totals(paper)
         self.sets = [np.array(sets_of(group.summary), np.int16) for group in self.groups]
         self._seen: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Numbers] = {}
         # the group with the fewest sets comes first: most skeletons fail there
@@ -189,9 +189,11 @@ class Coupling:
         thresholds = tuple(sorted(slots.thresholds, reverse=True))
         key = (k, thresholds, tuple(sorted(slots.fixed)))
         if key not in self._seen:
-            self._seen[key] = _ways(
-                self.sets[k], np.array(thresholds, np.int64), np.array(key[2], np.int64)
-            ) if len(self.sets[k]) else np.zeros(0)
+            self._seen[key] = (
+                _ways(self.sets[k], np.array(thresholds, np.int64), np.array(key[2], np.int64))
+                if len(self.sets[k])
+                else np.zeros(0)
+            )
         return self._seen[key]
 
     @property
@@ -225,9 +227,7 @@ class Coupling:
         return dataset(self.paper, skeleton, totals)
 
 
-def dataset(
-    paper: Paper, skeleton: Skeleton, totals: dict[tuple[int, int], int]
-) -> Dataset:
+def dataset(paper: Paper, skeleton: Skeleton, totals: dict[tuple[int, int], int]) -> Dataset:
     """Put a skeleton and its totals together; rows are sorted within each arm."""
     rows = []
     for place, (arm, patient) in enumerate(skeleton.patients):
@@ -240,8 +240,14 @@ def dataset(
     return tuple(sorted(rows, key=lambda row: (places[row.arm], row.left, *row[1:])))
 
 
-def _check_totals(paper: Paper) -> None:
-    """Raise where a total is printed twice, or not at all and the changes do not settle it."""
+def check_totals(paper: Paper) -> None:
+    """Check that the totals can be tied to patients.
+
+    Raises
+    ------
+    ReconstructionError
+        Where a total is printed twice, or not at all and the changes do not settle it.
+    """
     cells = [cell for group in paper.of("total") for cell in group.cells]
     twice = {cell for cell in cells if cells.count(cell) > 1}
     if twice:

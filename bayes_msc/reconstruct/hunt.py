@@ -66,7 +66,7 @@ def _figures(
     if variance <= 0.0:
         return False
     z = abs(point[0] - point[1]) / math.sqrt(variance)
-    return low[6] <= z <= high[6]
+    return bool(low[6] <= z <= high[6])
 
 
 @compiled
@@ -132,8 +132,18 @@ def hunt(
     found, fits = 0, 0
     rules = 3 if sloped else 2
     for interval in range(edges.shape[0] - 1):
-        _bounds(low_mean, high_mean, edges[interval], edges[interval + 1], covariate, arm,
-                log_exposure, bound_kappa, wl, wh)
+        _bounds(
+            low_mean,
+            high_mean,
+            edges[interval],
+            edges[interval + 1],
+            covariate,
+            arm,
+            log_exposure,
+            bound_kappa,
+            wl,
+            wh,
+        )
         for c in range(cells):
             for r in range(2):
                 inside = arm[c] == r
@@ -202,8 +212,9 @@ def hunt(
                 continue
             if sloped and not edges[interval] <= point[2] < edges[interval + 1]:
                 continue
-            if _figures(point, total, size, covariate, arm, log_exposure, kappa, observed, sloped,
-                        low, high):
+            if _figures(
+                point, total, size, covariate, arm, log_exposure, kappa, observed, sloped, low, high
+            ):
                 if found < out.shape[0]:
                     for c in range(cells):
                         out[found, c] = int(total[c])

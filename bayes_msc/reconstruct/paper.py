@@ -322,7 +322,10 @@ def _test(entry: Mapping[str, Any]) -> RankTest:
 
 def _regression(entry: Mapping[str, Any], arms: Mapping[str, Any]) -> Regression:
     _known(entry, "regression", "the trial")
-    scale, information = str(entry.get("scale", "linear")), str(entry.get("information", "observed"))
+    scale, information = (
+        str(entry.get("scale", "linear")),
+        str(entry.get("information", "observed")),
+    )
     one_of(scale, SCALES, "scale of the baseline", ReconstructionError)
     one_of(information, INFORMATION, "information", ReconstructionError)
     means: dict[tuple[str, str], Fact] = {}

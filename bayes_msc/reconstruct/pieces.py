@@ -260,9 +260,7 @@ def _one_leaves(patients: tuple[Patient, ...]) -> Iterator[tuple[Patient, ...]]:
         yield tuple(sorted([*rest, Patient(gone.baseline, gone.changes, left=True)]))
 
 
-def _paired(
-    patients: tuple[Patient, ...], values: Counter[int]
-) -> Iterator[tuple[Patient, ...]]:
+def _paired(patients: tuple[Patient, ...], values: Counter[int]) -> Iterator[tuple[Patient, ...]]:
     """Give a multiset of changes to patients, the same patients being interchangeable."""
     kinds = sorted(Counter(patients).items())
 
@@ -289,9 +287,7 @@ def _paired(
 
 def why_no_pieces(paper: Paper) -> str:
     """Say which single summary is impossible by itself, or which quantity does not fit together."""
-    alone = [
-        why_impossible(group.summary) for group in paper.groups if not sets_of(group.summary)
-    ]
+    alone = [why_impossible(group.summary) for group in paper.groups if not sets_of(group.summary)]
     if alone:
         return "; ".join(alone)
     for quantity in ("baseline", "change"):

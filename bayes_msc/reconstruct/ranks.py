@@ -96,7 +96,9 @@ def mann_whitney(one: tuple[int, ...], two: tuple[int, ...], variant: str) -> fl
 
 def _exact_allocations(one: tuple[int, ...], two: tuple[int, ...]) -> float:
     ranks = stats.rankdata([*one, *two])
-    sums = np.array([ranks[list(chosen)].sum() for chosen in combinations(range(len(ranks)), len(one))])
+    sums = np.array(
+        [ranks[list(chosen)].sum() for chosen in combinations(range(len(ranks)), len(one))]
+    )
     centre = ranks.sum() * len(one) / len(ranks)
     away = abs(ranks[: len(one)].sum() - centre)
     return float((np.abs(sums - centre) >= away - 1e-9).mean())

@@ -154,6 +154,9 @@ class GroupSummary:
         each, over = divmod(total, n)
         least = n * each**2 + over * (2 * each + 1)
         most = None if self.signed else total**2
+        if n == 1:
+            yield least, least
+            return
         if "sd" not in self.facts:
             if self.signed:
                 raise ReconstructionError(
@@ -161,9 +164,6 @@ class GroupSummary:
                     "nothing bounds them: give the SD"
                 )
             yield least, total**2
-            return
-        if n == 1:
-            yield least, least
             return
         centre = Fraction(total * total, n)
         ranges = set()

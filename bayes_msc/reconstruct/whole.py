@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_msc.errors import ReconstructionError
+from bayes_msc.reading import read_trial
 from bayes_msc.reconstruct.classes import (
     Class,
     class_of,
@@ -24,7 +25,7 @@ from bayes_msc.reconstruct.classes import (
     searchable,
 )
 from bayes_msc.reconstruct.completion import Completion, in_class
-from bayes_msc.reconstruct.coupling import Coupling, Dataset
+from bayes_msc.reconstruct.coupling import Coupling, Dataset, check_totals
 from bayes_msc.reconstruct.group import LABEL
 from bayes_msc.reconstruct.negative_binomial import Fitted
 from bayes_msc.reconstruct.paper import Paper, Regression, read_paper
@@ -36,6 +37,7 @@ from bayes_msc.trial import Trial
 #: So many data sets are listed; beyond, some are drawn.
 LISTED = 50_000
 DRAWN = 1000
+GIVEN = "data"
 STEP_COLUMNS = ("step", "what", "number")
 
 
@@ -69,10 +71,13 @@ class Reconstruction:
     complete: bool
     label: str = LABEL
     _coupling: Coupling | None = field(default=None, repr=False)
+    _given: Trial | None = field(default=None, repr=False)
 
     @property
     def orders(self) -> list[int]:
         """In how many ways the names of each arm's patients fit each data set."""
+        if self._given is not None:
+            return [1]
         return [labelled_orders(data) for data in self.datasets]
 
     @cached_property
@@ -105,6 +110,8 @@ class Reconstruction:
         ReconstructionError
             If there is no such candidate.
         """
+        if self._given is not None:
+            return self._given
         if not 1 <= candidate <= len(self.datasets):
             raise ReconstructionError(
                 f"candidate {candidate} does not exist: there are {len(self.datasets)}"
@@ -114,11 +121,13 @@ class Reconstruction:
 
     def trials(self) -> list[Trial]:
         """Return all data sets as trials."""
+        if self._given is not None:
+            return [self._given]
         return [self.trial(k + 1) for k in range(len(self.datasets))]
 
     def table(self) -> pd.DataFrame:
         """Return all data sets as one tidy table: one row a candidate, patient and scan."""
-        if not self.datasets:
+        if not self.possible:
             return pd.DataFrame({"label": [], "candidate": []})
         parts = [
             trial.data.assign(candidate=k + 1, label=self.label)
@@ -137,6 +146,8 @@ class Reconstruction:
             ``figure``, ``printed``, ``reconstructed``, ``agrees``, ``label``.
         """
         self.trial(candidate)
+        if self._given is not None:
+            raise ReconstructionError("the patients were given: nothing was reconstructed")
         data, rows = self.datasets[candidate - 1], []
         for number, regression in enumerate(self.paper.regressions, 1):
             got = _fit(self.paper, regression, data)
@@ -154,12 +165,15 @@ class Reconstruction:
     def __repr__(self) -> str:
         """Return the label and the steps."""
         head = f"{self.paper.title} ({self.label})"
-        return f"{head}\n{self.steps.to_string(index=False)}" + (f"\n{self.why}" if self.why else "")
+        return f"{head}\n{self.steps.to_string(index=False)}" + (
+            f"\n{self.why}" if self.why else ""
+        )
 
 
 def reconstruct(
     source: str | Path | Paper,
     *,
+    patients: Trial | str | Path | None = None,
     listed: int = LISTED,
     drawn: int = DRAWN,
     seed: int = 1,
@@ -173,6 +187,9 @@ def reconstruct(
     ----------
     source : str, Path or Paper
         A bundled trial (``"llufriu2014"``), a TOML file of printed numbers, or a paper read before.
+    patients : Trial, str or Path, optional
+        The trial's real counts of every patient, or a file of them (as ``read_trial`` takes it):
+        then nothing is reconstructed, and whatever is computed from the result uses these.
     listed : int
         Up to so many data sets are listed, all of them.
     drawn : int
@@ -193,11 +210,14 @@ def reconstruct(
     Notes
     -----
     In this order: multisets of every printed summary; baselines and changes tied to patients
-    (skeletons); sums that give the printed figures of a regression, by inverse search; totals, whose
-    number is a product for each skeleton; p-values of rank tests.
+    (skeletons); sums that give the printed figures of a regression, by inverse search; totals,
+    whose number is a product for each skeleton; p-values of rank tests.
     """
     paper = source if isinstance(source, Paper) else read_paper(source)
     steps: list[tuple[str, str, float]] = []
+    if patients is not None:
+        return _given(paper, patients)
+    check_totals(paper)
     found, why = _skeletons(paper, steps)
     if not found:
         return _nothing(paper, steps, why)
@@ -217,9 +237,7 @@ def reconstruct(
             return _nothing(paper, steps, "no sums of counts give the figures of the regression")
     period = backwards[0].period if backwards else 1
     datasets, complete = _complete(coupling, found, classes, period, listed, drawn, seed)
-    steps.append(
-        ("totals", "complete data sets" + ("" if complete else " drawn"), len(datasets))
-    )
+    steps.append(("totals", "complete data sets" + ("" if complete else " drawn"), len(datasets)))
     if not datasets:
         return _nothing(paper, steps, _why_no_totals(paper, classes), classes)
     for regression in forwards:
@@ -236,9 +254,27 @@ def reconstruct(
     )
 
 
-def _skeletons(
-    paper: Paper, steps: list[tuple[str, str, float]]
-) -> tuple[list[Skeleton], str]:
+def _given(paper: Paper, patients: Trial | str | Path) -> Reconstruction:
+    """Put real counts in the place of the reconstruction."""
+    trial = patients
+    if not isinstance(trial, Trial):
+        trial = read_trial(
+            trial,
+            design="crossover" if paper.periods == 2 else "parallel",
+            control=paper.control,
+            active=paper.active,
+            endpoint=paper.endpoint,
+        )
+    steps = pd.DataFrame(
+        [("patients", "counts of every patient were given", 1)], columns=list(STEP_COLUMNS)
+    )
+    label = trial.label or GIVEN
+    return Reconstruction(
+        paper, True, "", steps.assign(label=label), None, (), True, label, None, trial
+    )
+
+
+def _skeletons(paper: Paper, steps: list[tuple[str, str, float]]) -> tuple[list[Skeleton], str]:
     for group in paper.groups:
         steps.append((group.summary.label, group.summary.words(), len(sets_of(group.summary))))
     if any(number == 0 for *_, number in steps):
@@ -292,8 +328,7 @@ def _all_figures(paper: Paper, regression: Regression, data: Dataset) -> bool:
         return matches(paper, regression, found) == regression.n_figures
     got = fit_to_patients(paper, regression, data)
     return got is not None and all(
-        known.holds(Fraction(value))
-        for known, value in figures(paper, regression, got)
+        known.holds(Fraction(value)) for known, value in figures(paper, regression, got)
     )
 
 
@@ -318,7 +353,13 @@ def first_tables(datasets: Sequence[Dataset]) -> int:
     """Number of different tables of the first period among data sets."""
     return len(
         {
-            tuple(sorted(Counter((r.arm, r.baseline, r.left, r.changes[:1], r.totals[0]) for r in data).items()))
+            tuple(
+                sorted(
+                    Counter(
+                        (r.arm, r.baseline, r.left, r.changes[:1], r.totals[0]) for r in data
+                    ).items()
+                )
+            )
             for data in datasets
         }
     )
