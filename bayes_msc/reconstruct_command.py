@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,7 +96,7 @@ def _write(found: Reconstruction, answer: Averaged | None, out: Path, force: boo
         }
     for what, table in tables.items():
         path = out / f"{name}-{what}.csv"
-        replace_file(path, lambda file, t=table: t.to_csv(file, index=False), force=force)
+        replace_file(path, partial(table.to_csv, index=False), force=force)
         console.print(f"written: {escape(str(path))}", highlight=False, soft_wrap=True)
     if answer is not None:
         from bayes_msc.plots import averaged, to_svg

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def two_periods(answers: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def _intervals(axes: Axes, rows: list[tuple[str, dict[str, float], str, str]]) -> None:
+def _intervals(axes: Axes, rows: list[tuple[str, dict[Any, Any], str, str]]) -> None:
     ends = np.log([[item["lower"], item["upper"]] for _, item, _, _ in rows])
     low, high = max(float(ends.min()), -5.0), min(float(ends.max()), 4.0)
     style.ratio_axis(axes, *style.ratio_limits(low, high))

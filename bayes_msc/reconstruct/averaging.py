@@ -212,6 +212,7 @@ def _assembled(
 
 def _quantile(curve: Numbers, tail: float) -> float:
     """Return the log rate ratio below which a share of the mixture lies, on a probit scale."""
+    from scipy.interpolate import PchipInterpolator
     from scipy.stats import norm
 
     inside = (curve > 1e-6) & (curve < 1 - 1e-6)
@@ -219,4 +220,6 @@ def _quantile(curve: Numbers, tail: float) -> float:
         return float(GRID[int(np.searchsorted(curve, tail).clip(0, len(GRID) - 1))])
     probits, at = norm.ppf(curve[inside]), GRID[inside]
     rising = np.concatenate([[True], np.diff(probits) > 1e-12])
-    return float(np.interp(norm.ppf(tail), probits[rising], at[rising]))
+    probits, at = probits[rising], at[rising]
+    wanted = float(np.clip(norm.ppf(tail), probits[0], probits[-1]))
+    return float(PchipInterpolator(probits, at)(wanted))
