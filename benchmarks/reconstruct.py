@@ -38,7 +38,9 @@ def main() -> None:
         names = ("truth among the data sets", "covered", "covered, uniform", "covered, real counts")
         for name, share in zip(names, shares(table), strict=True):
             print(f"{100 * share:8.1f} %  {name}")
-        print(f"{table['share_not_having_data'].mean():8.2f}    of the variance: not having the data")
+        print(
+            f"{table['share_not_having_data'].mean():8.2f}    of the variance: not having the data"
+        )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from bayes_msc.reconstruct import (
     parse_paper,
     read_paper,
     reconstruct,
+    regression_options,
     relaxations,
 )
 from bayes_msc.reconstruct.classes import Class, _hunted, class_of, matches
@@ -243,8 +244,7 @@ def test_wilcoxon_leaves_one_of_four_first_periods(founding, tied):
     assert first_tables(untested) == 4
 
 
-def test_expected_information_leaves_nothing(founding):
-    """The other kind of limits misses the printed figures: no class is left."""
+def test_other_kinds_of_regression_miss_figures_of_the_class(founding):
     found = founding.classes[0]
     expected = [replace(r, information="expected") for r in founding.paper.regressions]
     assert [matches(founding.paper, r, found) for r in expected] == [5, 5]
@@ -253,6 +253,21 @@ def test_expected_information_leaves_nothing(founding):
         for r in founding.paper.regressions
         for scale in ("log1p", "sqrt", "none")
     )
+
+
+@pytest.mark.slow
+def test_one_of_eight_kinds_of_regression_fits(founding):
+    table = regression_options(founding.paper).set_index(["scale", "information"])
+    assert len(table) == 8
+    assert table.loc[("linear", "observed"), "classes"] == 1
+    assert table["classes"].sum() == 1
+
+
+def test_the_expected_information_leaves_no_class(founding):
+    table = regression_options(founding.paper, scales=["linear"], information=["expected"])
+    assert table["classes"].tolist() == [0]
+    with pytest.raises(ReconstructionError, match="no regression can be searched"):
+        regression_options(replace(founding.paper, regressions=()))
 
 
 def test_everything_is_labelled(founding):

@@ -6,6 +6,7 @@ Everything that comes out of this package is a reconstruction, not data.
 from bayes_msc.reconstruct.averaging import Averaged, average_reconstruction, average_trials
 from bayes_msc.reconstruct.coverage import coverage_check
 from bayes_msc.reconstruct.group import Group, reconstruct_group
+from bayes_msc.reconstruct.options import regression_options
 from bayes_msc.reconstruct.paper import Paper, parse_paper, read_paper
 from bayes_msc.reconstruct.relaxing import relaxations
 from bayes_msc.reconstruct.summary import GroupSummary
@@ -26,5 +27,6 @@ __all__ = [
     "read_paper",
     "reconstruct",
     "reconstruct_group",
+    "regression_options",
     "relaxations",
 ]
