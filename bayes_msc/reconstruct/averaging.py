@@ -39,7 +39,8 @@ class Averaged:
         likelihood and its number of named orders; ``"uniform"``: every data set of named patients
         alike), ``median``, ``lower``, ``upper`` (95 %), ``log_sd``, ``share_not_having_data`` (of
         the variance of the log rate ratio, what lies between data sets), ``effective_sets``,
-        ``label``.
+        ``without_evidence`` (data sets that only NUTS could fit, which gives no marginal
+        likelihood: they get the middle of the others'), ``label``.
     probabilities : DataFrame
         ``weights``, ``threshold``, ``probability`` of a rate ratio below it, ``mcse``, ``label``.
     refits : DataFrame
@@ -159,12 +160,9 @@ def _column(table: pd.DataFrame, what: str, threshold: float) -> Numbers:
 def _weights(table: pd.DataFrame, orders: Numbers) -> dict[str, Numbers]:
     evidence = table["log_marginal_likelihood"].to_numpy(float)
     known = np.isfinite(evidence)
-    if not known.any():
-        raise ReconstructionError(
-            "no refit has a marginal likelihood: choose a model that the fast engine can fit"
-        )
     # a data set that only NUTS could fit gets the middle of the others' evidence
-    filled = np.where(known, evidence, np.median(evidence[known]))
+    middle = float(np.median(evidence[known])) if known.any() else 0.0
+    filled = np.where(known, evidence, middle)
     mass = orders * np.exp(filled - filled.max())
     return {"model": mass / mass.sum(), "uniform": orders / orders.sum()}
 
@@ -175,6 +173,7 @@ def _assembled(
 ) -> Averaged:  # fmt: skip
     mean, sd = table["log_mean"].to_numpy(float), table["log_sd"].to_numpy(float)
     curve = pd.DataFrame({"log_rate_ratio": GRID})
+    blind = int((~np.isfinite(table["log_marginal_likelihood"].to_numpy(float))).sum())
     summary, probabilities = [], []
     for name, weight in weights.items():
         mixture = weight @ below
@@ -185,7 +184,7 @@ def _assembled(
         quantiles = [math.exp(_quantile(curve[name].to_numpy(), tail)) for tail in _TAILS]
         summary.append(
             (name, *quantiles, math.sqrt(between + within), between / (between + within),
-             float(1 / (weight**2).sum()), label)
+             float(1 / (weight**2).sum()), blind, label)
         )  # fmt: skip
         for k, threshold in enumerate(asked):
             error = float(np.sqrt((weight**2) @ (errors[:, k] ** 2)))
@@ -199,7 +198,7 @@ def _assembled(
     refits.insert(0, "orders", list(orders))
     refits.insert(0, "candidate", np.arange(1, len(table) + 1))
     columns = ["weights", "median", "lower", "upper", "log_sd", "share_not_having_data",
-               "effective_sets", "label"]  # fmt: skip
+               "effective_sets", "without_evidence", "label"]  # fmt: skip
     asked_columns = ["weights", "threshold", "probability", "mcse", "label"]
     return Averaged(
         pd.DataFrame(summary, columns=columns),

@@ -26,8 +26,8 @@ COLUMNS = (
     "share_not_having_data", "label",
 )  # fmt: skip
 LABEL = "simulated, not data"
-LISTED = 400
-DRAWN = 200
+LISTED = 200
+DRAWN = 100
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def model_of(truth: Truth) -> Model:
 def coverage_check(
     trials: int = 200,
     *,
-    patients: tuple[int, int] = (6, 5),
+    patients: tuple[int, int] = (5, 4),
     decimals: int = 1,
     order_statistics: bool = False,
     truth: Truth | None = None,
