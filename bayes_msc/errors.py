@@ -35,6 +35,8 @@ class DesignError(BayesMSCError):
 
 class WorkersError(BayesMSCError):
     """Work that cannot be handed out, or that workers do not bring back."""
+
+
 class ReconstructionError(BayesMSCError):
     """Printed numbers from which no set of counts can be given back."""
 
