@@ -49,6 +49,14 @@ if TYPE_CHECKING:
     from bayes_msc.published import Published, load_published, published_names, read_published
     from bayes_msc.reading import read_trial
     from bayes_msc.reanalysis import Reanalysis, reanalyze
+    from bayes_msc.reconstruct import (
+        average_reconstruction,
+        crossover_answers,
+        read_paper,
+        reconstruct,
+        reconstruct_group,
+        relaxations,
+    )
     from bayes_msc.refits import refit_many
     from bayes_msc.report import report
     from bayes_msc.responders import patient_ratios, patients_benefiting
@@ -112,6 +120,7 @@ _HOME = {
     "UncertainTruth": "simulation",
     "altered_count": "sensitivity.influence",
     "assurance": "simulation",
+    "average_reconstruction": "reconstruct",
     "both_estimands": "first_period",
     "calibrate": "simulation",
     "carry_forward": "missing",
@@ -121,6 +130,7 @@ _HOME = {
     "compare": "compare",
     "credibility": "sensitivity.belief",
     "credibility_of_interval": "sensitivity.credibility",
+    "crossover_answers": "reconstruct",
     "diagnose": "diagnostics",
     "draw_unseen": "imputation",
     "drop_out": "dropout",
@@ -152,10 +162,14 @@ _HOME = {
     "prob_curve": "estimands",
     "published_names": "published",
     "read_evidence": "evidence",
+    "read_paper": "reconstruct",
     "read_published": "published",
     "read_trial": "reading",
     "reanalyze": "reanalysis",
+    "reconstruct": "reconstruct",
+    "reconstruct_group": "reconstruct",
     "refit_many": "refits",
+    "relaxations": "reconstruct",
     "replication": "next_trial",
     "report": "report",
     "rootogram": "checks",
@@ -204,6 +218,7 @@ __all__ = [
     "__version__",
     "altered_count",
     "assurance",
+    "average_reconstruction",
     "both_estimands",
     "calibrate",
     "carry_forward",
@@ -213,6 +228,7 @@ __all__ = [
     "compare",
     "credibility",
     "credibility_of_interval",
+    "crossover_answers",
     "diagnose",
     "draw_unseen",
     "drop_out",
@@ -244,10 +260,14 @@ __all__ = [
     "prob_curve",
     "published_names",
     "read_evidence",
+    "read_paper",
     "read_published",
     "read_trial",
     "reanalyze",
+    "reconstruct",
+    "reconstruct_group",
     "refit_many",
+    "relaxations",
     "replication",
     "report",
     "rootogram",

@@ -38,6 +38,7 @@ NAMES = {
     "__version__",
     "altered_count",
     "assurance",
+    "average_reconstruction",
     "both_estimands",
     "calibrate",
     "carry_forward",
@@ -47,6 +48,7 @@ NAMES = {
     "compare",
     "credibility",
     "credibility_of_interval",
+    "crossover_answers",
     "diagnose",
     "draw_unseen",
     "drop_out",
@@ -78,11 +80,15 @@ NAMES = {
     "prob_curve",
     "published_names",
     "read_evidence",
+    "read_paper",
     "read_published",
     "read_trial",
     "reanalyze",
+    "reconstruct",
+    "reconstruct_group",
     "refit_many",
     "replication",
+    "relaxations",
     "report",
     "rootogram",
     "sample_size",
@@ -152,7 +158,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 10
+    assert len(kinds) == 11
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 
