@@ -12,6 +12,7 @@ from scipy.stats import binomtest, norm
 from typer.testing import CliRunner
 
 from bayes_msc import plots
+from bayes_msc.cli.reconstruction import reconstruct as command
 from bayes_msc.datasets import load_trial
 from bayes_msc.errors import ReconstructionError
 from bayes_msc.model import Model
@@ -27,7 +28,6 @@ from bayes_msc.reconstruct import (
 from bayes_msc.reconstruct.averaging import _quantile, _weights
 from bayes_msc.reconstruct.coverage import Truth, _simulated, holds, paper_of, shares
 from bayes_msc.reconstruct.two_periods import heaviest
-from bayes_msc.reconstruct_command import reconstruct as command
 from bayes_msc.refits import refit_many
 from bayes_msc.trial import Trial
 
