@@ -129,6 +129,19 @@ GOALS = (
         most=200,
         unit="MB",
     ),
+    Goal(
+        "500 specifications",
+        "sensitivity",
+        "seconds for 500 refits",
+        "specification curve",
+        most=60,
+    ),
+    Goal("one patient left out", "sensitivity", "seconds", "one patient left out", most=10),
+    Goal("tipping points of the unseen scans", "sensitivity", "seconds", "tipping points", most=10),
+    Goal("prior map of 41 x 41", "sensitivity", "seconds", "prior map", most=30),
+    Goal(
+        "memory after all of these", "sensitivity", "memory at the end", "this process", most=1000
+    ),
 )
 
 
