@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bayes_msc.counts.families import FAMILIES
 from bayes_msc.counts.interval import BEND, LARGEST, search
-from bayes_msc.counts.smooth import integral
+from bayes_msc.counts.smooth import SCRATCH, integral, slopes
 from bayes_msc.counts.special import compiled
 
 Matrix = NDArray[np.float64]
@@ -66,14 +66,26 @@ def patient_integral(family: str) -> PatientIntegral:
     """Compile the integral of one family."""
     row = FAMILIES[family]
     kernel, constant = row.kernel, row.constant
-    smooth, poisson = row.smooth, not row.dispersed
+    smooth, poisson, most_nodes = row.smooth, not row.dispersed, row.nodes
     nodes_by = search(family)
     largest, log_integrand, guess = nodes_by.largest, nodes_by.log_integrand, nodes_by.guess
     prepared, interval, node = nodes_by.prepared, nodes_by.interval, nodes_by.node
 
     @compiled
+    def scratch(n_nodes: int) -> Any:
+        return np.empty((SCRATCH, max(n_nodes, most_nodes) + 7))
+
+    @compiled
     def log_likelihood(
-        count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int, parts: Any
+        count: Any,
+        eta: Any,
+        loading: Any,
+        seen: Any,
+        k: Any,
+        p: Any,
+        n_nodes: int,
+        parts: Any,
+        work: Any,
     ) -> float:
         patient = prepared(count, eta, loading, seen, k, p, parts)
         widest = largest(loading, seen)
@@ -85,7 +97,9 @@ def patient_integral(family: str) -> PatientIntegral:
             mode, top, slope, bend, nodes = interval(z, patient, widest, n_nodes)
             if top == -math.inf:
                 return -math.inf
-            value = sum_of(patient, mode, top, slope, bend, nodes) - 0.5 * math.log(2.0 * math.pi)
+            value = sum_of(patient, mode, top, slope, bend, nodes, work) - 0.5 * math.log(
+                2.0 * math.pi
+            )
         for j in range(eta.shape[0]):
             if seen[j] != 0.0:
                 value += constant(count[j], k[j], p[j])[0]
@@ -93,12 +107,14 @@ def patient_integral(family: str) -> PatientIntegral:
 
     @compiled
     def sum_of(
-        patient: Any, mode: float, top: float, slope: float, bend: float, nodes: int
+        patient: Any, mode: float, top: float, slope: float, bend: float, nodes: int, work: Any
     ) -> float:
         """Log of the trapezoidal sum."""
         if smooth:
             start, gain, parts, n = patient
-            return integral(start, gain, parts, n, poisson, mode, top, slope, bend, nodes, BEND)
+            return integral(
+                start, gain, parts, n, poisson, mode, top, slope, bend, nodes, BEND, work
+            )
         total = 0.0
         for m in range(nodes):
             z, width = node(mode, slope, bend, m, nodes)
@@ -114,26 +130,19 @@ def patient_integral(family: str) -> PatientIntegral:
         seen: Any,
         k: Any,
         p: Any,
-        slopes: Any,
+        by: Any,
     ) -> float:
-        """Log integrand at z; the rows' derivatives in log mean, k and p go into ``slopes``."""
+        """Log integrand at z; the rows' derivatives in log mean, k and p go into ``by``."""
         value = -0.5 * z * z
         for j in range(eta.shape[0]):
             if seen[j] == 0.0:
                 continue
-            if smooth:
-                # cut off as in ``smooth.prepare``, so that the two agree however far astray
-                home = max(-LARGEST, min(LARGEST, eta[j]))
-                away = loading[j] * z
-                mean = math.exp(home + max(-LARGEST, min(LARGEST, away)))
-                asked = log_mean = home + away
-            else:
-                asked = eta[j] + loading[j] * z
-                log_mean = max(-LARGEST, min(LARGEST, asked))
-                mean = math.exp(log_mean)
+            asked = eta[j] + loading[j] * z
+            log_mean = max(-LARGEST, min(LARGEST, asked))
+            mean = math.exp(log_mean)
             part, by_mean, by_k, by_p = kernel(count[j], log_mean, mean, k[j], p[j])
             value += part + by_mean * (asked - log_mean)
-            slopes[0, j], slopes[1, j], slopes[2, j] = by_mean, by_k, by_p
+            by[0, j], by[1, j], by[2, j] = by_mean, by_k, by_p
         return value
 
     @compiled
@@ -145,43 +154,54 @@ def patient_integral(family: str) -> PatientIntegral:
         k: Any,
         p: Any,
         n_nodes: int,
-        slopes: Any,
+        by: Any,
         out: Any,
         parts: Any,
+        work: Any,
     ) -> float:
-        """Log likelihood of a patient; its derivatives are added up in ``out``, (4, rows)."""
+        """Log likelihood of a patient; its derivatives are written into ``out``, (4, rows)."""
         rows = eta.shape[0]
         for j in range(rows):
             for derivative in range(4):
                 out[derivative, j] = 0.0
-        if largest(loading, seen) == 0.0:
-            value = accumulate(0.0, count, eta, loading, seen, k, p, slopes)
+        widest = largest(loading, seen)
+        if widest == 0.0:
+            value = accumulate(0.0, count, eta, loading, seen, k, p, by)
             for j in range(rows):
                 if seen[j] != 0.0:
-                    out[0, j], out[2, j], out[3, j] = slopes[0, j], slopes[1, j], slopes[2, j]
+                    out[0, j], out[2, j], out[3, j] = by[0, j], by[1, j], by[2, j]
         else:
             patient = prepared(count, eta, loading, seen, k, p, parts)
             z = guess(count, eta, loading, seen)
-            mode, top, slope, bend, nodes = interval(z, patient, largest(loading, seen), n_nodes)
+            mode, top, slope, bend, nodes = interval(z, patient, widest, n_nodes)
             if top == -math.inf:
                 return -math.inf
-            total = 0.0
-            for m in range(nodes):
-                z, width = node(mode, slope, bend, m, nodes)
-                weight = width * math.exp(
-                    accumulate(z, count, eta, loading, seen, k, p, slopes) - top
-                )
-                total += weight
+            value = -0.5 * math.log(2.0 * math.pi)
+            if smooth:
+                value += sum_of(patient, mode, top, slope, bend, nodes, work)
                 for j in range(rows):
                     if seen[j] != 0.0:
-                        out[0, j] += weight * slopes[0, j]
-                        out[1, j] += weight * slopes[0, j] * z
-                        out[2, j] += weight * slopes[1, j]
-                        out[3, j] += weight * slopes[2, j]
-            for j in range(rows):
-                for derivative in range(4):
-                    out[derivative, j] /= total
-            value = top + math.log(total) - 0.5 * math.log(2.0 * math.pi)
+                        out[0, j], out[1, j], out[2, j] = slopes(
+                            count[j], eta[j], loading[j], k[j], poisson, nodes, work
+                        )
+            else:
+                total = 0.0
+                for m in range(nodes):
+                    z, width = node(mode, slope, bend, m, nodes)
+                    weight = width * math.exp(
+                        accumulate(z, count, eta, loading, seen, k, p, by) - top
+                    )
+                    total += weight
+                    for j in range(rows):
+                        if seen[j] != 0.0:
+                            out[0, j] += weight * by[0, j]
+                            out[1, j] += weight * by[0, j] * z
+                            out[2, j] += weight * by[1, j]
+                            out[3, j] += weight * by[2, j]
+                for j in range(rows):
+                    for derivative in range(4):
+                        out[derivative, j] /= total
+                value += top + math.log(total)
         for j in range(rows):
             if seen[j] != 0.0:
                 rest, by_k, by_p = constant(count[j], k[j], p[j])
@@ -193,9 +213,10 @@ def patient_integral(family: str) -> PatientIntegral:
     @compiled
     def logp(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, n_nodes: int) -> Matrix:
         values, parts = np.empty(eta.shape[0]), np.empty((3, eta.shape[1]))
+        work = scratch(n_nodes)
         for i in range(eta.shape[0]):
             values[i] = log_likelihood(
-                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, parts
+                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, parts, work
             )
         return values
 
@@ -207,10 +228,11 @@ def patient_integral(family: str) -> PatientIntegral:
         values = np.empty(n)
         by_eta, by_loading = np.empty((n, rows)), np.empty((n, rows))
         by_k, by_p = np.empty((n, rows)), np.empty((n, rows))
-        slopes, out, parts = np.zeros((3, rows)), np.empty((4, rows)), np.empty((3, rows))
+        by, out, parts = np.zeros((3, rows)), np.empty((4, rows)), np.empty((3, rows))
+        work = scratch(n_nodes)
         for i in range(n):
             values[i] = patient_gradient(
-                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, slopes, out, parts
+                count[i], eta[i], loading[i], seen[i], k[i], p[i], n_nodes, by, out, parts, work
             )
             for j in range(rows):
                 by_eta[i, j], by_loading[i, j] = out[0, j], out[1, j]
@@ -267,10 +289,11 @@ def patient_integral(family: str) -> PatientIntegral:
         draws, n, _ = eta.shape
         effect, values = np.empty((draws, n)), np.empty((draws, n))
         nodes, heights, parts = np.empty(n_nodes), np.empty(n_nodes), np.empty((3, eta.shape[2]))
+        work = scratch(0)
         for d in range(draws):
             for i in range(n):
                 y, e, w, s = count[i], eta[d, i], loading[d, i], seen[i]
-                values[d, i] = log_likelihood(y, e, w, s, k[d, i], p[d, i], 0, parts)
+                values[d, i] = log_likelihood(y, e, w, s, k[d, i], p[d, i], 0, parts, work)
                 patient = prepared(y, e, w, s, k[d, i], p[d, i], parts)
                 effect[d, i] = draw_patient(
                     guess(y, e, w, s), patient, uniform[0, d, i], uniform[1, d, i], nodes, heights
