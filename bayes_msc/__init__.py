@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bayes_msc.analysis_plan import (
+        AnalysisPlan,
+        PlanCheck,
+        PlanResult,
+        check_plan,
+        draft_plan,
+        read_plan,
+        run_plan,
+        write_plan,
+    )
     from bayes_msc.checks import predictive_checks, rootogram
     from bayes_msc.comparators import comparators
     from bayes_msc.compare import Comparison, compare
@@ -49,9 +59,12 @@ if TYPE_CHECKING:
     from bayes_msc.trial import Trial
 
 _HOME = {
+    "AnalysisPlan": "analysis_plan",
     "BayesMSCError": "errors",
     "Comparison": "compare",
     "Model": "model",
+    "PlanCheck": "analysis_plan",
+    "PlanResult": "analysis_plan",
     "Prior": "prior",
     "Published": "published",
     "Reanalysis": "reanalysis",
@@ -60,9 +73,11 @@ _HOME = {
     "Trial": "trial",
     "both_estimands": "first_period",
     "carry_forward": "missing",
+    "check_plan": "analysis_plan",
     "comparators": "comparators",
     "compare": "compare",
     "diagnose": "diagnostics",
+    "draft_plan": "analysis_plan",
     "draw_unseen": "imputation",
     "drop_out": "dropout",
     "fit": "fit",
@@ -82,12 +97,14 @@ _HOME = {
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
     "published_names": "published",
+    "read_plan": "analysis_plan",
     "read_published": "published",
     "read_trial": "reading",
     "reanalyze": "reanalysis",
     "refit_many": "refits",
     "report": "report",
     "rootogram": "checks",
+    "run_plan": "analysis_plan",
     "save_fit": "fit",
     "sensitivity": "sensitivity",
     "stance": "prior",
@@ -96,13 +113,17 @@ _HOME = {
     "trial_names": "datasets",
     "trial_of": "fit",
     "unseen": "missing",
+    "write_plan": "analysis_plan",
     "write_template": "template",
 }
 
 __all__ = [
+    "AnalysisPlan",
     "BayesMSCError",
     "Comparison",
     "Model",
+    "PlanCheck",
+    "PlanResult",
     "Prior",
     "Published",
     "Reanalysis",
@@ -112,9 +133,11 @@ __all__ = [
     "__version__",
     "both_estimands",
     "carry_forward",
+    "check_plan",
     "comparators",
     "compare",
     "diagnose",
+    "draft_plan",
     "draw_unseen",
     "drop_out",
     "fit",
@@ -134,12 +157,14 @@ __all__ = [
     "prior_predictive",
     "prob_curve",
     "published_names",
+    "read_plan",
     "read_published",
     "read_trial",
     "reanalyze",
     "refit_many",
     "report",
     "rootogram",
+    "run_plan",
     "save_fit",
     "sensitivity",
     "stance",
@@ -148,6 +173,7 @@ __all__ = [
     "trial_names",
     "trial_of",
     "unseen",
+    "write_plan",
     "write_template",
 ]
 

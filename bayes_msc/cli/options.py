@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayes_msc.errors import TrialError
+from bayes_msc.errors import BayesMSCError, TrialError
 
 if TYPE_CHECKING:
     from bayes_msc.model import Model
@@ -24,6 +24,14 @@ class Design(StrEnum):
 
     parallel = "parallel"
     crossover = "crossover"
+
+
+class Benefit(StrEnum):
+    """Which rates are good for a patient."""
+
+    # in capitals: text has a method lower already
+    LOWER = "lower"
+    HIGHER = "higher"
 
 
 class Method(StrEnum):
@@ -102,6 +110,24 @@ def counts(name: str, candidate: int | None, columns: dict[str, Any]) -> Trial:
         )
     design = columns.pop("design")
     return read_trial(name, design=design and design.value, **columns)
+
+
+def rule_numbers(rule: str) -> tuple[float, float]:
+    """Read a rule, THRESHOLD:PROBABILITY.
+
+    Raises
+    ------
+    BayesMSCError
+        If it is not two numbers.
+    """
+    limit, _, probability = rule.partition(":")
+    try:
+        return float(limit), float(probability)
+    except ValueError:
+        raise BayesMSCError(
+            f"the rule {rule!r} is not THRESHOLD:PROBABILITY: write for example 0.8:0.9 for "
+            "P(RR < 0.8) of 0.9 or more"
+        ) from None
 
 
 def looks_like_a_file(name: str) -> bool:
