@@ -25,7 +25,12 @@ from bayes_msc import plots
 from bayes_msc.fit import model_of, trial_of
 from bayes_msc.pit import loo_pit_curve
 from bayes_msc.plots import style
+from bayes_msc.prior import Prior
+from bayes_msc.published import Published
 from bayes_msc.report import tables
+from bayes_msc.rule import Rule
+from bayes_msc.sensitivity.prior_map import prior_map
+from bayes_msc.sensitivity.stance_table import stance_table
 
 LABEL = "simulated, not data"
 
@@ -62,6 +67,17 @@ def loo_pit_figure(patients: int, label: str = "") -> Figure:
         }
     )
     return plots.loo_pit(loo_pit_curve(table), table, label)
+
+
+def small_map(published: Published) -> Figure:
+    sds = np.geomspace(0.1, 2.5, 9).tolist()
+    found = prior_map(published, sds=sds, own={EVIL: Prior.normal(0.1, 0.7)}, external=[])
+    return plots.prior_map(found.cells, found.stances, found.rule, LABEL)
+
+
+def stances_figure(published: Published, label: str = "") -> Figure:
+    table = stance_table(published, own={EVIL: Prior.normal(0.1, 0.7)}, external=[])
+    return plots.stance_answers(table, Rule(1.0, 0.9, published.benefit), label)
 
 
 MODELS = pd.DataFrame(
@@ -108,6 +124,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "rootogram": lambda: plots.rootogram(ROOTOGRAM, "lesions", LABEL),
     "comparison": lambda: plots.comparison(MODELS, AVERAGES, LABEL),
     "comparison-of-one": lambda: plots.comparison(MODELS[:1], AVERAGES[1:]),
+    "prior-map": lambda: small_map(founding().published),
+    "prior-map-higher": lambda: small_map(more_is_good().published),
+    "stance-answers": lambda: stances_figure(founding().published, LABEL),
+    "stance-answers-higher": lambda: stances_figure(more_is_good().published),
     "loo-pit": lambda: loo_pit_figure(9, LABEL),
     "loo-pit-many": lambda: loo_pit_figure(80),
 }

@@ -1,5 +1,6 @@
 """Figures, one function each, drawn from a table or a fit; none computes a statistic."""
 
+from bayes_msc.plots.borrowing import meta_forest, next_trial, priors
 from bayes_msc.plots.checks import loo_pit, rootogram
 from bayes_msc.plots.compare import comparison
 from bayes_msc.plots.evidence import forest, probability_curves, stance_densities
@@ -20,10 +21,13 @@ __all__ = [
     "comparison",
     "forest",
     "loo_pit",
+    "meta_forest",
+    "next_trial",
     "patient_effects",
     "patients_left_out",
     "prior_map",
     "prior_posterior",
+    "priors",
     "probability_curve",
     "probability_curves",
     "rate_ratio",

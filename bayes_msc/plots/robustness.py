@@ -206,7 +206,7 @@ def _curve(upper: Axes, middle: Axes, table: pd.DataFrame, places: Any, rule: Ru
     ends = np.log(table[["lower", "upper"]].to_numpy(float))
     for own, colour in ((~met, style.GREY), (met, style.BLUE)):
         upper.plot(places[own], table["prob"][own], ".", color=colour, markersize=3)
-        middle.vlines(places[own], *ends[own].T, color=colour, linewidth=0.5, alpha=0.4)
+        middle.plot(*_strokes(places[own], *ends[own].T), color=colour, linewidth=0.5, alpha=0.4)
         middle.plot(places[own], middles[own], ".", color=colour, markersize=3)
     upper.axhline(rule.probability, color=style.INK, linewidth=0.8)
     upper.set_ylabel(rule.statement)
@@ -218,16 +218,21 @@ def _curve(upper: Axes, middle: Axes, table: pd.DataFrame, places: Any, rule: Ru
     middle.set_ylabel("rate ratio")
 
 
+def _strokes(places: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """Vertical strokes as one path, a fraction of the size of as many lines."""
+    gaps = np.full(len(places), np.nan)
+    low, high = (np.broadcast_to(end, len(places)) for end in (low, high))
+    return np.repeat(places, 3), np.stack([low, high, gaps], axis=1).ravel()
+
+
 def _dashboard(
     axes: Axes, table: pd.DataFrame, rows: Sequence[tuple[str, str]], places: Any
 ) -> None:
     names, before = [], ""
     for row, (choice, option) in enumerate(rows):
         chosen = (table[choice] == option).to_numpy(bool)
-        axes.plot(
-            places[chosen], np.full(chosen.sum(), row), "|", color=style.INK,
-            markersize=5, markeredgewidth=0.5,
-        )  # fmt: skip
+        strokes = _strokes(places[chosen], row - 0.32, row + 0.32)
+        axes.plot(*strokes, color=style.INK, linewidth=0.5)
         if choice != before and row:
             axes.axhline(row - 0.5, color=style.GREY, linewidth=0.5)
         names.append(f"{choice.replace('_', ' ')}: {option}" if choice != before else option)
@@ -265,6 +270,9 @@ def what_moves(ranking: pd.DataFrame, rule: Rule, label: str = "") -> Figure:
             "rule", (rule.probability, 1.0), xycoords=("data", "axes fraction"), va="bottom",
             ha="center", fontsize=8,
         )  # fmt: skip
+        low = min(float(ranking["lowest"].min()), rule.probability)
+        high = max(float(ranking["highest"].max()), rule.probability)
+        axes.set_xlim(low - 0.04, high + 0.04)
         axes.set_yticks(range(len(ranking)), [wrapped(str(n), 34) for n in ranking["what"]])
         axes.set_ylim(len(ranking) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)

@@ -44,7 +44,7 @@ SECONDS = {
 }
 COMPILING = 4.0
 #: A grid that is expected to take longer than this many seconds is made only when asked again.
-LONG = 900.0
+LONG = 300.0
 _ROWS = 36
 
 
@@ -121,7 +121,7 @@ def specification_curve(
         Whether to weigh the count distributions and patient effects (on the trial's own counts,
         with the model's own terms and prior) by how well they foretell left-out patients.
     yes : bool
-        Make also a grid that is expected to take more than a quarter of an hour.
+        Make also a grid that is expected to take more than five minutes.
 
     Returns
     -------

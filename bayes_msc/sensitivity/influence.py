@@ -68,7 +68,7 @@ def leave_patients_out(
     rest = {name: _rest(trial, name) for name in trial.patients}
     kept = {name: data for name, data in rest.items() if data is not None}
     found = question.refit([(held, data) for data in (trial, *kept.values())])
-    found.insert(0, "left_out", [NOBODY, *kept])
+    found = found.drop(columns="pareto_k").assign(left_out=[NOBODY, *kept])
     table = _patients(trial, card, seed).merge(found, how="left", on="left_out", sort=False)
     table["change"] = table["prob"] - table["prob"].iloc[0]
     own = ("left_out", "treatment", "events", "share", "pareto_k")

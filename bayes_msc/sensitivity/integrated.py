@@ -17,7 +17,7 @@ Chodera 2008, Journal of Chemical Physics 129:124105; Kong et al. 2003, JRSS B 6
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,6 @@ GROUPS = 8
 #: Fits along the range of prior means lie about this far apart, in log units.
 SPACING = 0.2
 _MOST_FITS = 24
-_BLOCK = 64
 _ROUNDS = 5000
 _SETTLED = 1e-9
 _MASS = 0.95
@@ -94,10 +93,13 @@ class IntegratedLikelihood:
     priors: tuple[Prior, ...]
     engines: tuple[str, ...]
     _log_weight: Array = field(init=False, repr=False)
+    _share: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         with np.errstate(divide="ignore"):
             object.__setattr__(self, "_log_weight", np.log(self.weight[:, 0]))
+        whole = np.maximum(self.weight[:, :1], np.finfo(float).tiny)
+        object.__setattr__(self, "_share", self.weight / whole)
 
     @classmethod
     def pooled(
@@ -136,8 +138,8 @@ class IntegratedLikelihood:
         DataFrame
             One row a prior, with the columns of ``normal``.
         """
-        blocks = (np.log(np.maximum(p.pdf(self.value), 1e-300))[None] for p in priors)
-        return pd.DataFrame([row for block in blocks for row in self._rows(block, thresholds)])
+        logs = (np.log(np.maximum(prior.pdf(self.value), 1e-300)) for prior in priors)
+        return pd.DataFrame([self._row(log_prior, thresholds) for log_prior in logs])
 
     def normal(self, loc: Array, scale: Array, thresholds: Sequence[float]) -> pd.DataFrame:
         """Posterior of the rate ratio under many normal priors.
@@ -155,47 +157,44 @@ class IntegratedLikelihood:
             ``log_sd`` of its logarithm, ``prob_below_<c>`` and ``mcse_below_<c>``, and of
             the weights ``pareto_k``, ``effective_size`` and ``largest_weight``.
         """
-        rows: list[dict[str, float]] = []
-        for start in range(0, len(loc), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            z = (self.value - loc[part, None]) / scale[part, None]
-            rows.extend(self._rows(-0.5 * z**2 - np.log(scale[part, None]), thresholds))
-        return pd.DataFrame(rows)
+        logs = (-0.5 * ((self.value - m) / s) ** 2 for m, s in zip(loc, scale, strict=True))
+        return pd.DataFrame([self._row(log_prior, thresholds) for log_prior in logs])
 
-    def _rows(self, log_prior: Array, thresholds: Sequence[float]) -> Iterator[dict[str, float]]:
-        log_density = log_prior - log_prior.max(axis=1, keepdims=True)
-        density = np.exp(log_density)
-        total = density @ self.weight
-        below = {
-            c: density[:, : (n := int(np.searchsorted(self.value, math.log(c))))] @ self.weight[:n]
-            for c in thresholds
-        }
-        for i, own in enumerate(density):
-            weight = own * self.weight[:, 0] / total[i, 0]
-            cumulative = np.cumsum(weight) - 0.5 * weight
-            ends = np.interp([(1 - _MASS) / 2, 0.5, (1 + _MASS) / 2], cumulative, self.value)
-            lower, median, upper = np.exp(ends)
-            mean = float(weight @ self.value)
-            row = {"median": median, "lower": lower, "upper": upper, "log_mean": mean}
-            row["log_sd"] = math.sqrt(float(weight @ (self.value - mean) ** 2))
-            for c in thresholds:
-                shares = below[c][i] / total[i]
-                row[f"prob_below_{c:g}"] = float(np.clip(shares[0], 0.0, 1.0))
-                row[f"mcse_below_{c:g}"] = _jackknife_error(shares[1:])
-            row["pareto_k"] = _tail_shape(log_density[i] + self._log_weight)
-            row["effective_size"] = float(1.0 / np.sum(weight**2))
-            row["largest_weight"] = float(weight.max())
-            yield row
+    def _row(self, log_prior: Array, thresholds: Sequence[float]) -> dict[str, float]:
+        log_weight = log_prior + self._log_weight
+        log_weight -= log_weight.max()
+        near = np.flatnonzero(log_weight > -_NEGLIGIBLE)
+        # the points lie in order, so that those with any weight are neighbours
+        part = slice(near[0], near[-1] + 1)
+        value, weight = self.value[part], np.exp(np.maximum(log_weight[part], -2 * _NEGLIGIBLE))
+        # one column for all points, then one without each group; without the threads of a linear
+        # algebra library, which would wait for each other longer than they compute
+        share = weight[:, None] * self._share[part]
+        total = np.maximum(share.sum(axis=0), np.finfo(float).tiny)
+        below = [share[:n].sum(axis=0) / total for n in np.searchsorted(value, np.log(thresholds))]
+        weight = weight / total[0]
+        cumulative = np.cumsum(weight) - 0.5 * weight
+        ends = np.interp([(1 - _MASS) / 2, 0.5, (1 + _MASS) / 2], cumulative, value)
+        lower, median, upper = np.exp(ends)
+        mean = float(np.sum(weight * value))
+        row = {"median": float(median), "lower": float(lower), "upper": float(upper)}
+        row |= {"log_mean": mean, "log_sd": math.sqrt(float(np.sum(weight * (value - mean) ** 2)))}
+        for c, shares in zip(thresholds, below, strict=True):
+            row[f"prob_below_{c:g}"] = float(np.clip(shares[0], 0.0, 1.0))
+            row[f"mcse_below_{c:g}"] = _jackknife_error(shares[1:])
+        row["pareto_k"] = _tail_shape(log_weight[near])
+        row["effective_size"] = float(1.0 / np.sum(weight**2))
+        row["largest_weight"] = float(weight.max())
+        return row
 
 
 def _tail_shape(log_weight: Array) -> float:
     """Pareto shape of the largest weights; infinite where too few points carry any."""
     from arviz_stats.base import array_stats
 
-    near = log_weight[log_weight > log_weight.max() - _NEGLIGIBLE]
-    if len(near) <= _FEWEST:
+    if len(log_weight) <= _FEWEST:
         return math.inf
-    k = float(array_stats.psislw(-near)[1])
+    k = float(array_stats.psislw(-log_weight)[1])
     return k if math.isfinite(k) else math.inf
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,15 @@ def _named(table: pd.DataFrame, names: pd.Series, column: str = "prob") -> Setti
     return list(pairs)
 
 
+def _joined(table: pd.DataFrame, words: Callable[[Mapping[Any, Any]], str]) -> pd.Series:
+    """Name each row in words."""
+    return pd.Series([words(row) for row in table.to_dict("records")], table.index, dtype=object)
+
+
+def _specified(row: Mapping[Any, Any]) -> str:
+    return ", ".join(str(row[name]) for name in ("family", "unseen", "prior"))
+
+
 def _stances(table: pd.DataFrame, rule: Rule) -> Answers:
     column = prob_column(rule.threshold, rule.benefit)
     return [("the prior opinion (stances)", _named(table, table["stance"], column))]
@@ -77,20 +86,25 @@ def _stances(table: pd.DataFrame, rule: Rule) -> Answers:
 def _power(table: pd.DataFrame, rule: Rule) -> Answers:
     column = prob_column(rule.threshold, rule.benefit)
     one = table[table["prior"] != "log_rate_ratio"]
-    names = one["prior"] + " to the power " + one["power"].map("{:g}".format)
+    names = _joined(one, lambda row: f"{row['prior']} to the power {row['power']:g}")
     return [("the strength of the other priors", _named(one, names, column))]
 
 
 def _patients(table: pd.DataFrame, rule: Rule) -> Answers:
     left = table.iloc[1:]
-    return [("one patient left out", _named(left, "without " + left["left_out"].astype(str)))]
+    return [
+        (
+            "one patient left out",
+            _named(left, _joined(left, lambda row: f"without {row['left_out']}")),
+        )
+    ]
 
 
 def _counts(table: pd.DataFrame, rule: Rule) -> Answers:
     found = table[table["change"].notna()]
     own = (found if len(found) else table).iloc[:1]
-    change = own["change"].fillna(own["searched"])
-    names = change.map("{:+g}".format) + " in patient " + own["patient"].astype(str)
+    own = own.assign(change=own["change"].fillna(own["searched"]))
+    names = _joined(own, lambda row: f"{row['change']:+g} in patient {row['patient']}")
     return [(f"one count altered (by up to {table['searched'].max():g})", _named(own, names))]
 
 
@@ -99,23 +113,23 @@ def _tipping(table: pd.DataFrame, rule: Rule) -> Answers:
     return [
         (
             f"unseen events on {treatment}, 1/{REASONABLE:g} to {REASONABLE:g} times",
-            _named(part, part["delta"].map("{:g} times".format)),
+            _named(part, _joined(part, lambda row: f"{row['delta']:g} times")),
         )
         for treatment, part in near.groupby("treatment", sort=False)
     ]
 
 
 def _carryover(table: pd.DataFrame, rule: Rule) -> Answers:
-    names = table["carryover"] + table["width"].map(lambda w: "" if w != w else f", SD {w:g}")
+    names = _joined(table, lambda row: f"{row['carryover']}, SD {row['width']:g}")
     whole = table["carryover"] != "first period"
     return [
         ("carryover", _named(table[whole], names[whole])),
-        ("period 1 alone", _named(table[~whole], names[~whole])),
+        ("period 1 alone", _named(table[~whole], table.loc[~whole, "carryover"])),
     ]
 
 
 def _choices(table: pd.DataFrame, rule: Rule) -> Answers:
-    return [("all analysis choices together", _named(table, "place " + table["place"].astype(str)))]
+    return [("all analysis choices together", _named(table, _joined(table, _specified)))]
 
 
 _READERS = {

@@ -200,7 +200,7 @@ def sensitivity(
     thresholds : sequence of float, optional
         Rate ratios of the statements; by default 1, 0.8 and 0.5.
     yes : bool
-        Make also specifications that are expected to take more than a quarter of an hour.
+        Make also specifications that are expected to take more than five minutes.
     seed, workers, progress
         As in ``bayes_msc.refit_many``.
 
@@ -227,8 +227,9 @@ def sensitivity(
         no_model(model)
         made = _Made(subject, None, rule)
         _of_priors(made, wanted, prior, views)
-        missing = "printed numbers do not tell the counts of patients"
-        made.skipped |= {name: missing for name in OF_COUNTS if name in wanted}
+        without = ", ".join(name for name in OF_COUNTS if name in wanted)
+        if without:
+            made.skipped[without] = "printed numbers do not tell the counts of patients"
         return made.result(subject.title)
     card = model_for(subject, model)
     grid: dict[str, Any] = {"families": families, "choices": choices}
