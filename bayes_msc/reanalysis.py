@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from bayes_msc.distributions import Number
 from bayes_msc.errors import PriorError, PublishedError, one_of
 from bayes_msc.evidence import METHODS, TAU_PRIORS, combine
 from bayes_msc.exact import check_log_ratio_prior
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prediction import prediction_table
 from bayes_msc.prior import Prior, stance
 from bayes_msc.prior import stances as known_stances
@@ -89,8 +89,15 @@ class Reanalysis:
         return "\n".join(_lines(self))
 
     def _repr_html_(self) -> str:
-        first, *rest = (html.escape(line) for line in _lines(self))
-        return f"<p><strong>{first}</strong></p>" + "".join(f"<p>{line}</p>" for line in rest)
+        first, *_ = _lines(self)
+        ratios = self.statements[self.statements["statement"] == "rate_ratio"]
+        said = self.statements[self.statements["probability"].notna()]
+        chances = said.pivot_table("probability", "stance", "label", sort=False)
+        shown = ratios[["stance", "median", "lower", "upper"]].merge(
+            chances.reset_index(), on="stance"
+        )
+        words = "rate ratio: median and 95 % interval; probabilities are exact"
+        return block(heading(self.published.title), paragraph(first), table(shown, caption=words))
 
 
 def _lines(result: Reanalysis) -> list[str]:

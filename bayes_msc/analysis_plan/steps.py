@@ -273,5 +273,11 @@ def _asked(plan: AnalysisPlan) -> dict[str, str]:
         "priors beside it": ", ".join(plan.tables.priors.stances) or "none",
         "thresholds": limits,
         "rule": rule.words(),
-        "results": str(plan.results),
+        "results": _place(plan),
     }
+
+
+def _place(plan: AnalysisPlan) -> str:
+    """Where the results would go, and whether there are some already."""
+    taken = (plan.results / "results.json").exists()
+    return f"{plan.results}{' (holds results: a run needs --force)' if taken else ''}"

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from bayes_msc.cli import options
 from bayes_msc.errors import PlanError
-from bayes_msc.terminal import console, errors, listing, show, where
+from bayes_msc.terminal import console, errors, show, where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -304,7 +304,10 @@ def _numbers(text: str) -> list[float]:
 def _show_check(found: PlanCheck) -> None:
     if found.label:
         console.print(f"[bold yellow]{escape(found.label.upper())}[/]")
-    listing(f"What {found.plan.name} would do", list(found.facts.items()))
+    console.print(f"[bold]What {escape(found.plan.name)} would do[/]")
+    for name, words in found.facts.items():
+        # not a table: a SHA-256 must stay whole, to be copied
+        console.print(f"  [bold]{name}[/]: {escape(words)}", highlight=False, soft_wrap=True)
     for warning in found.warnings:
         errors.print(f"[yellow]note:[/] {escape(warning)}")
     show(found.priors, "Priors")

@@ -15,6 +15,7 @@ from bayes_msc.errors import BayesMSCError, SensitivityError, one_of
 from bayes_msc.folders import check_free, put, staged, writable
 from bayes_msc.missing import plan_of
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, listing, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.published import Published
 from bayes_msc.rule import Rule
@@ -90,15 +91,14 @@ class Sensitivity:
         return "\n\n".join([*head, *said, *(f"{n}: {w}" for n, w in self.skipped.items())])
 
     def _repr_html_(self) -> str:
-        banner = f"<p><strong>{html.escape(self.label.upper())}</strong></p>" if self.label else ""
         said = {**self.statements, **{n: f"not made: {w}" for n, w in self.skipped.items()}}
-        lines = "".join(
-            f"<li><em>{html.escape(name)}</em>: {html.escape(words)}</li>"
-            for name, words in said.items()
-        )
-        return (
-            f"<div>{banner}<p>What moves the conclusion: {html.escape(self.rule.words())}</p>"
-            f"{_html(self.ranking)}<ul>{lines}</ul></div>"
+        ranking = table(self.ranking) if len(self.ranking) else ""
+        return block(
+            banner(self.label),
+            heading(self.name),
+            paragraph(f"What moves the conclusion: {self.rule.words()}"),
+            ranking,
+            listing(said),
         )
 
     def figures(self) -> dict[str, Figure]:
@@ -404,11 +404,11 @@ def _html(table: pd.DataFrame) -> str:
 def _page(result: Sensitivity, pictures: Mapping[str, str]) -> str:
     """One page that stands alone: ranking, sentences, figures and tables."""
     parts = [result._repr_html_()]
-    for name, table in result.tables.items():
-        rest = len(table) - SHOWN_ROWS
+    for name, frame in result.tables.items():
+        rest = len(frame) - SHOWN_ROWS
         more = f"<p>and {rest} more rows in {TABLES}/{name}.csv</p>" if rest > 0 else ""
         title = html.escape(name.replace("_", " "))
-        parts += [f"<h2>{title}</h2>{pictures.get(name, '')}{_html(table)}{more}"]
+        parts += [f"<h2>{title}</h2>{pictures.get(name, '')}{_html(frame)}{more}"]
     body = "\n".join([pictures.get("what_moves", ""), *parts])
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
