@@ -91,8 +91,12 @@ class Reanalysis:
     def _repr_html_(self) -> str:
         first, *_ = _lines(self)
         ratios = self.statements[self.statements["statement"] == "rate_ratio"]
-        said = self.statements[self.statements["probability"].notna()]
-        chances = said.pivot_table("probability", "stance", "label", sort=False)
+        said = self.statements[self.statements["statement"].str.startswith("prob_rate_ratio_")]
+        side = "<" if self.published.benefit == "lower" else ">"
+        labels = [f"P(RR {side} {c:g})" for c in said["threshold"]]
+        chances = said.assign(label=labels).pivot_table(
+            "probability", "stance", "label", sort=False
+        )
         shown = ratios[["stance", "median", "lower", "upper"]].merge(
             chances.reset_index(), on="stance"
         )

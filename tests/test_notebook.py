@@ -147,7 +147,7 @@ def test_every_object_is_well_formed_and_without_foreign_markup(pages):
     [
         ("trial", "Trial 'trial'"),
         ("published", "rate is better"),
-        ("reanalysis", "P(rate ratio < 1)"),
+        ("reanalysis", "P(RR < 0.8)"),
         ("model", "log_rate_ratio"),
         ("prior", "95 % between -1.96 and 1.96"),
         ("fixed", "set to 1"),

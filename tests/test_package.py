@@ -10,11 +10,14 @@ import pytest
 import bayes_msc as bm
 
 NAMES = {
+    "AnalysisPlan",
     "BayesMSCError",
     "Comparison",
     "Credibility",
     "Evidence",
     "Model",
+    "PlanCheck",
+    "PlanResult",
     "PowerScaling",
     "Prior",
     "PriorMap",
@@ -30,11 +33,13 @@ NAMES = {
     "both_estimands",
     "carry_forward",
     "carryover_widths",
+    "check_plan",
     "comparators",
     "compare",
     "credibility",
     "credibility_of_interval",
     "diagnose",
+    "draft_plan",
     "draw_unseen",
     "drop_out",
     "external_prior",
@@ -64,6 +69,7 @@ NAMES = {
     "prob_curve",
     "published_names",
     "read_evidence",
+    "read_plan",
     "read_published",
     "read_trial",
     "reanalyze",
@@ -71,6 +77,7 @@ NAMES = {
     "replication",
     "report",
     "rootogram",
+    "run_plan",
     "save_fit",
     "sensitivity",
     "specification_curve",
@@ -82,6 +89,7 @@ NAMES = {
     "trial_names",
     "trial_of",
     "unseen",
+    "write_plan",
     "write_template",
 }
 HEAVY = ("pymc", "pytensor", "arviz", "pandas", "numpy", "scipy", "matplotlib", "nutpie", "numba")
@@ -136,7 +144,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 8
+    assert len(kinds) == 9
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bayes_msc.analysis_plan.lines import line_of
-from bayes_msc.analysis_plan.tables import PlanTables
+from bayes_msc.analysis_plan.tables import MisfitError, PlanTables
 from bayes_msc.errors import PlanError
 from bayes_msc.notebook import block, heading, listing
 from bayes_msc.rule import Rule
@@ -153,7 +153,8 @@ def parse_plan(content: bytes, name: str, folder: Path) -> AnalysisPlan:
 
 
 def _fault(text: str, table: Mapping[str, Any], error: ErrorDetails) -> str:
-    path = error["loc"]
+    cause = error.get("ctx", {}).get("error")
+    path = cause.path if isinstance(cause, MisfitError) else error["loc"]
     key = ".".join(str(part) for part in path if not isinstance(part, int))
     line = line_of(text, path)
     place = f"line {line}, {key}" if line else key

@@ -21,6 +21,14 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 Ratios = Annotated[tuple[float, ...], Field(strict=False)]
 
 
+class MisfitError(BayesMSCError):
+    """Two parts of a plan that do not fit together; ``path`` is the key to look at."""
+
+    def __init__(self, path: tuple[str, ...], words: str) -> None:
+        super().__init__(words)
+        self.path = path
+
+
 class Table(BaseModel):
     """A table of the file: unknown keys and values of another kind are faults."""
 
@@ -246,26 +254,32 @@ class PlanTables(Table):
         if self.data.published:
             given = [n for n, t in {**of_counts, "roles": self.roles}.items() if t is not None]
             if given:
-                raise BayesMSCError(
+                raise MisfitError(
+                    (given[0],),
                     f"the data are printed numbers, and those have no [{'], ['.join(given)}]: "
-                    "leave it out, or name the counts of every patient"
+                    "leave it out, or name the counts of every patient",
                 )
             if self.priors.primary == CARD or CARD in self.priors.stances:
-                raise BayesMSCError(
+                raise MisfitError(
+                    ("priors",),
                     "the prior 'card' is that of a model card, and printed numbers have none: "
-                    f"choose one of {', '.join((*stances(), *self.priors.own))}"
+                    f"choose one of {', '.join((*stances(), *self.priors.own))}",
                 )
             return self
         missing = [name for name, table in of_counts.items() if table is None]
         if self.data.file and self.roles is None:
             missing.append("roles")
         if missing:
-            raise BayesMSCError(f"the counts of every patient also need [{'], ['.join(missing)}]")
+            need = (
+                f"counts of every patient also need the tables [{'], ['.join(missing)}]: add them"
+            )
+            raise MisfitError(("data",), need)
         if self.data.bundled and self.roles is not None:
-            raise BayesMSCError("a bundled trial knows its own [roles]: leave the table out")
+            raise MisfitError(("roles",), "a bundled trial knows its own: leave the table out")
         if self.question.benefit == "higher":
-            raise BayesMSCError(
-                "question.benefit is 'higher', and counts of every patient are analysed with a "
-                "lower rate as benefit: count the opposite event, or reanalyse printed numbers"
+            raise MisfitError(
+                ("question", "benefit"),
+                "is 'higher', and counts of every patient are analysed with a "
+                "lower rate as benefit: count the opposite event, or reanalyse printed numbers",
             )
         return self

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 
 def reanalyze(
-    trial: Annotated[str, typer.Argument(help="A bundled trial, or a TOML file of yours.")],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled trial, or a TOML file of yours.", autocompletion=options.bundled_numbers
+        ),
+    ],
     out: options.Out,
     stance: Annotated[
         list[str] | None, typer.Option(help="Prior stance; repeat for more (default: all).")
@@ -63,7 +68,13 @@ def reanalyze(
 
 
 def fit(
-    trial: Annotated[str, typer.Argument(help="A bundled trial, or a CSV, Excel or Parquet file.")],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            help="A bundled trial, or a CSV, Excel or Parquet file.",
+            autocompletion=options.bundled_counts,
+        ),
+    ],
     out: options.Out,
     model: options.Card = None,
     design: options.DesignOf = None,

@@ -27,7 +27,10 @@ PlanFile = Annotated[Path, typer.Argument(help="The plan, such as analysis.toml.
 def init(
     data: Annotated[
         str,
-        typer.Argument(help="A CSV, Excel or Parquet file; a bundled trial; or printed numbers."),
+        typer.Argument(
+            help="A CSV, Excel or Parquet file; a bundled trial; or printed numbers.",
+            autocompletion=options.bundled,
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The plan to write.")] = Path(
         "analysis.toml"

@@ -23,7 +23,8 @@ def sensitivity(
     trial: Annotated[
         str,
         typer.Argument(
-            help="A bundled trial; a CSV, Excel or Parquet file; or a TOML file of printed numbers."
+            help="A bundled trial; a CSV, Excel or Parquet file; or a TOML file of printed numbers.",
+            autocompletion=options.bundled,
         ),
     ],
     out: Annotated[
