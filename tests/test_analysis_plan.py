@@ -114,7 +114,7 @@ def test_a_prior_of_ones_own_needs_its_reason(tmp_path):
         (
             "seed = 1",
             "seeds = 1",
-            r"computation\.seeds: unknown key 'seeds': choose one of seed, eng",
+            r"computation\.seeds: unknown key 'seeds': choose one of s",
         ),
         ("seed = 1", 'seed = "one"', r"computation\.seed: is 'one': a whole number is needed"),
         (

@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
 
 def reanalyze(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            help="A bundled trial, or a TOML file of yours.", autocompletion=options.bundled_numbers
-        ),
-    ],
+    trial: options.NumbersArgument,
     out: options.Out,
     stance: Annotated[
         list[str] | None, typer.Option(help="Prior stance; repeat for more (default: all).")
@@ -68,13 +63,7 @@ def reanalyze(
 
 
 def fit(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            help="A bundled trial, or a CSV, Excel or Parquet file.",
-            autocompletion=options.bundled_counts,
-        ),
-    ],
+    trial: options.CountsArgument,
     out: options.Out,
     model: options.Card = None,
     design: options.DesignOf = None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from bayes_msc.cli import options
@@ -28,12 +26,7 @@ def models(context: typer.Context) -> None:
 
 @models_app.command("show")
 def modelsshow(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="A card's name, or a TOML file of yours.", autocompletion=options.cards
-        ),
-    ],
+    name: options.CardArgument,
 ) -> None:
     """Show one model card as TOML, ready to be copied and changed."""
     from bayes_msc.model import Model
@@ -60,7 +53,7 @@ def datasets(context: typer.Context) -> None:
 
 @datasets_app.command("show")
 def datasetsshow(
-    name: Annotated[str, typer.Argument(help="A bundled trial.", autocompletion=options.bundled)],
+    name: options.BundledArgument,
 ) -> None:
     """Show one bundled trial with its source and certainty."""
     from bayes_msc.datasets import load_card, load_trial, trial_names

@@ -25,13 +25,7 @@ PlanFile = Annotated[Path, typer.Argument(help="The plan, such as analysis.toml.
 
 
 def init(
-    data: Annotated[
-        str,
-        typer.Argument(
-            help="A CSV, Excel or Parquet file; a bundled trial; or printed numbers.",
-            autocompletion=options.bundled,
-        ),
-    ],
+    data: options.SubjectArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="The plan to write.")] = Path(
         "analysis.toml"
     ),

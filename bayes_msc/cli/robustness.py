@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 def sensitivity(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            help="A bundled trial; a CSV, Excel or Parquet file; or a TOML file of printed numbers.",
-            autocompletion=options.bundled,
-        ),
-    ],
+    trial: options.SubjectArgument,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for page, tables and figures.")
     ] = None,
