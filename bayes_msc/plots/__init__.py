@@ -21,7 +21,7 @@ from bayes_msc.plots.simulation import (
     success_curves,
     success_map,
 )
-from bayes_msc.plots.style import to_svg
+from bayes_msc.plots.style import to_png, to_svg
 
 __all__ = [
     "calibration_curves",
@@ -48,6 +48,7 @@ __all__ = [
     "success_curves",
     "success_map",
     "tipping",
+    "to_png",
     "to_svg",
     "trajectories",
     "what_moves",
