@@ -33,6 +33,14 @@ class PlanError(BayesMSCError):
     """A pre-specified analysis whose file, data or choices do not fit together."""
 
 
+class DesignError(BayesMSCError):
+    """A simulation that cannot be run: an impossible design, truth, rule or plan."""
+
+
+class WorkersError(BayesMSCError):
+    """Work that cannot be handed out, or that workers do not bring back."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 

@@ -12,10 +12,16 @@ import bayes_msc as bm
 NAMES = {
     "AnalysisPlan",
     "BayesMSCError",
+    "Calibration",
+    "Characteristics",
     "Comparison",
     "Credibility",
+    "Design",
+    "DropOut",
     "Evidence",
+    "IntervalRule",
     "Model",
+    "PValueRule",
     "PlanCheck",
     "PlanResult",
     "PowerScaling",
@@ -23,16 +29,24 @@ NAMES = {
     "PriorMap",
     "Published",
     "Reanalysis",
+    "RopeRule",
     "Rule",
+    "SampleSize",
     "Sensitivity",
     "SpecificationCurve",
     "TippingPoint",
     "Trial",
+    "Truth",
+    "UncertainTruth",
+    "Verification",
     "__version__",
     "altered_count",
+    "assurance",
     "both_estimands",
+    "calibrate",
     "carry_forward",
     "carryover_widths",
+    "characteristics",
     "check_plan",
     "comparators",
     "compare",
@@ -63,6 +77,7 @@ NAMES = {
     "patient_ratios",
     "patients_benefiting",
     "power_scaling",
+    "predict_success",
     "predictive_checks",
     "prior_map",
     "prior_predictive",
@@ -78,8 +93,10 @@ NAMES = {
     "report",
     "rootogram",
     "run_plan",
+    "sample_size",
     "save_fit",
     "sensitivity",
+    "simulate",
     "specification_curve",
     "stance",
     "stance_table",
@@ -89,7 +106,9 @@ NAMES = {
     "trial_names",
     "trial_of",
     "unseen",
+    "verify",
     "write_plan",
+    "write_report",
     "write_template",
 }
 HEAVY = ("pymc", "pytensor", "arviz", "pandas", "numpy", "scipy", "matplotlib", "nutpie", "numba")
@@ -144,7 +163,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 9
+    assert len(kinds) == 11
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

@@ -106,6 +106,29 @@ CURVE = pd.DataFrame({"threshold": [0.1, 0.5, 1.0, 2.0], "probability": [0.0, 0.
 PATIENTS = pd.DataFrame(
     {"patient": [EVIL, "b"], "fold": [2.0, 0.5], "lower": [0.8, 0.01], "upper": [5.0, 1.4]}
 )
+SIMULATED = pd.DataFrame(
+    {
+        "design": ["nine", "nine", "ninety", "ninety"],
+        "truth": ["RR 1", "RR 0.5"] * 2,
+        "model": EVIL,
+        "prior": "weak",
+        "rule": "P(RR < 1) of 0.95 or more",
+        "rate_ratio": [1.0, 0.5] * 2,
+        "is_null": [True, False] * 2,
+        "success": [0.05, 0.5, 0.04, 1.0],
+        "success_mcse": [0.01, 0.02, 0.01, 0.002],
+        "type_s": [np.nan, 0.01, np.nan, 0.0],
+        "type_s_mcse": [np.nan, 0.01, np.nan, 0.002],
+        "type_m": [np.nan, 1.6, np.nan, 1.0],
+        "type_m_mcse": [np.nan, 0.1, np.nan, 0.02],
+    }
+)
+SIZES = pd.DataFrame(
+    {"patients": [10, 20, 40], "success": [0.4, 0.7, 0.9], "lower": [0.3, 0.6, 0.8]}
+).assign(upper=[0.5, 0.75, 0.95], success_mcse=0.03)
+RANKS = pd.DataFrame({"quantity": "log_rate", "share": [0.2, 0.5, 0.8]}).assign(
+    difference=[0.01, -0.02, 0.0], lower=-0.1, upper=0.1
+)
 FIGURES: dict[str, Callable[[], Figure]] = {
     "stances": lambda: plots.stance_densities(founding().densities),
     "one-stance": lambda: plots.stance_densities(alone().densities),
@@ -129,6 +152,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "stance-answers": lambda: stances_figure(founding().published, LABEL),
     "stance-answers-higher": lambda: stances_figure(more_is_good().published),
     "loo-pit": lambda: loo_pit_figure(9, LABEL),
+    "success-curves": lambda: plots.success_curves(SIMULATED),
+    "success-map": lambda: plots.success_map(SIMULATED),
+    "sign-and-size": lambda: plots.sign_and_size(SIMULATED),
+    "sample-size": lambda: plots.sample_size_curve(SIZES, SIZES, 0.8, 27, (24.0, np.inf)),
+    "sample-size-none": lambda: plots.sample_size_curve(SIZES, SIZES, 0.99, None, (np.inf, np.inf)),
+    "calibration": lambda: plots.calibration_curves(RANKS, "a card"),
     "loo-pit-many": lambda: loo_pit_figure(80),
 }
 
@@ -294,3 +323,22 @@ def test_comparison_shows_the_numbers_of_its_tables() -> None:
     assert [-38.0, -22.0] in reach
     points = [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() in "oD"]
     assert points == pytest.approx(np.log([0.5, 0.6, 0.4, 0.5]))
+
+
+def test_many_patients_stay_on_one_page_and_few_keep_their_names() -> None:
+    crowd = pd.concat([PATIENTS] * 100, ignore_index=True)
+    figure = plots.patient_effects(crowd)
+    assert figure.get_size_inches()[1] <= 8.5
+    assert not figure.axes[0].get_yticklabels()
+    assert f"{len(crowd)} patients" in figure.axes[0].get_ylabel()
+    few = plots.patient_effects(PATIENTS)
+    assert [t.get_text() for t in few.axes[0].get_yticklabels()] == [
+        name[:24] for name in PATIENTS["patient"]
+    ]
+
+
+def test_png_has_the_resolution_that_is_asked_for() -> None:
+    content = plots.to_png(plots.patient_effects(PATIENTS), dpi=100)
+    width = int.from_bytes(content[16:20], "big")
+    assert content[:4] == b"\x89PNG"
+    assert width == 640

@@ -24,7 +24,7 @@ from bayes_msc.prior import Prior
 from bayes_msc.published import Published, published_names, read_published
 from bayes_msc.reanalysis import reanalyze
 from bayes_msc.refits import refit_many
-from bayes_msc.report import build, read_results, write_results
+from bayes_msc.report import build, read_results, write_report, write_results
 from bayes_msc.report import write as report_files
 from bayes_msc.sensitivity import Sensitivity, sensitivity
 from bayes_msc.sensitivity import whole as sensitivity_files
@@ -326,6 +326,9 @@ def _write(
             write_results(results, stage, figures, fit=save)
             if moved is not None:
                 moved.save(stage)
+            others = [name for name in plan.tables.output.formats if name != "html"]
+            if others:
+                write_report(stage, others)
             (stage / COPY).write_bytes(plan.content)
             _keep_figures(folder, stage)
             put(folder, stage, OWNED)

@@ -14,9 +14,17 @@ from bayes_msc.plots.robustness import (
     tipping,
     what_moves,
 )
-from bayes_msc.plots.style import to_svg
+from bayes_msc.plots.simulation import (
+    calibration_curves,
+    sample_size_curve,
+    sign_and_size,
+    success_curves,
+    success_map,
+)
+from bayes_msc.plots.style import to_png, to_svg
 
 __all__ = [
+    "calibration_curves",
     "carryover",
     "comparison",
     "forest",
@@ -32,10 +40,15 @@ __all__ = [
     "probability_curves",
     "rate_ratio",
     "rootogram",
+    "sample_size_curve",
+    "sign_and_size",
     "specification_curve",
     "stance_answers",
     "stance_densities",
+    "success_curves",
+    "success_map",
     "tipping",
+    "to_png",
     "to_svg",
     "trajectories",
     "what_moves",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from bayes_msc.sensitivity.belief import credibility, needed_prior
 from bayes_msc.sensitivity.carryover import EITHER, FIRST, carryover_widths
 from bayes_msc.sensitivity.curve import check_length, specification_curve
 from bayes_msc.sensitivity.influence import altered_count, fragility, leave_patients_out
+from bayes_msc.sensitivity.page import page
 from bayes_msc.sensitivity.power_scaling import power_scaling
 from bayes_msc.sensitivity.prior_map import prior_map
 from bayes_msc.sensitivity.ranking import rank
@@ -48,8 +48,6 @@ OF_COUNTS = ("patients", "counts", "drop-out", "carryover", "specifications")
 ANALYSES = (*OF_PRIORS, *OF_COUNTS)
 PAGE, TABLES, FIGURES = "sensitivity.html", "sensitivity-tables", "sensitivity-figures"
 OWNED = (PAGE, TABLES, FIGURES)
-#: Rows of a table that a page shows; the CSV has all.
-SHOWN_ROWS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +155,8 @@ class Sensitivity:
                 pictures = {name: to_svg(f, name) for name, f in self.figures().items()}
                 for name, svg in pictures.items():
                     (stage / FIGURES / f"{name}.svg").write_text(svg, encoding="utf-8")
-                (stage / PAGE).write_text(_page(self, pictures), encoding="utf-8")
+                text = page(self.name, self._repr_html_(), self.tables, pictures)
+                (stage / PAGE).write_text(text, encoding="utf-8")
                 put(folder, stage, OWNED)
         return folder
 
@@ -395,31 +394,3 @@ def _carryover_words(table: pd.DataFrame, rule: Rule) -> str:
     if EITHER in probs:
         words += f", {probs[EITHER]:.3f} if anything may be carried over"
     return f"{words}, and {probs[FIRST]:.3f} from period 1 alone."
-
-
-def _html(table: pd.DataFrame) -> str:
-    return str(table.head(SHOWN_ROWS).round(3).to_html(index=False, escape=True))
-
-
-def _page(result: Sensitivity, pictures: Mapping[str, str]) -> str:
-    """One page that stands alone: ranking, sentences, figures and tables."""
-    parts = [result._repr_html_()]
-    for name, frame in result.tables.items():
-        rest = len(frame) - SHOWN_ROWS
-        more = f"<p>and {rest} more rows in {TABLES}/{name}.csv</p>" if rest > 0 else ""
-        title = html.escape(name.replace("_", " "))
-        parts += [f"<h2>{title}</h2>{pictures.get(name, '')}{_html(frame)}{more}"]
-    body = "\n".join([pictures.get("what_moves", ""), *parts])
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>Sensitivity: {html.escape(result.name)}</title><style>{_STYLE}</style></head>"
-        f"<body><h1>{html.escape(result.name)}</h1>\n{body}\n</body></html>\n"
-    )
-
-
-_STYLE = (
-    "body{font:15px/1.5 sans-serif;color:#1d2430;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse;font-size:12px;display:block;overflow-x:auto}"
-    "td,th{padding:.2rem .5rem;border-bottom:1px solid #ddd;text-align:left;white-space:nowrap}"
-    "svg{max-width:100%;height:auto}"
-)

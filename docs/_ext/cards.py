@@ -199,7 +199,7 @@ def calibration(static: Path) -> str:
     """How uniform the ranks of each card are, with its figure; or that it was not run."""
     if not (static / "calibration.csv").exists():
         return "Not run for this edition."
-    from benchmarks.calibration import adjusted
+    from bayes_msc.simulation.sbc import adjusted
 
     found = pd.read_csv(static / "calibration.csv")
     found["holm"] = adjusted(found["p"])
