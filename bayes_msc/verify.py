@@ -207,7 +207,9 @@ def _fit_again(fit: xr.DataTree, results: Results, cores: int | None) -> dict[st
 
     rope = _rope(results.tables["statements"])
     thresholds = results.recipe.get("thresholds") or _thresholds(results.tables["statements"])
-    return {"statements": summarize(repeat(fit, cores=cores), thresholds=thresholds, rope=rope)}
+    exposure = float(results.recipe.get("exposure", 1.0))
+    again = repeat(fit, cores=cores)
+    return {"statements": summarize(again, thresholds=thresholds, rope=rope, exposure=exposure)}
 
 
 def _thresholds(statements: pd.DataFrame) -> list[float]:

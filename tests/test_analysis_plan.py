@@ -300,13 +300,21 @@ def test_specifications_that_take_long_are_asked_for(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> bm.PlanResult:
     folder = tmp_path_factory.mktemp("plan")
-    bm.write_plan(drafted(folder), folder / "analysis.toml")
+    bm.write_plan(drafted(folder, formats=["html", "md"]), folder / "analysis.toml")
     return bm.run_plan(folder / "analysis.toml", command="bayes-msc run analysis.toml")
 
 
 def test_the_folder_holds_report_numbers_fit_sensitivity_and_the_plan(done):
     assert done.folder == done.plan.folder / "results"
-    for name in ("report.html", "results.json", "fit.nc", "figures", "sensitivity.html", COPY):
+    for name in (
+        "report.html",
+        "report.md",
+        "results.json",
+        "fit.nc",
+        "figures",
+        "sensitivity.html",
+        COPY,
+    ):
         assert (done.folder / name).exists()
         assert name in OWNED
     assert (done.folder / COPY).read_bytes() == done.plan.content
@@ -322,6 +330,20 @@ def test_the_report_carries_the_plans_hash_and_the_verdict(done):
     assert done.plan.sha256 in page
     assert "What was planned, and the rule" in page
     assert "What moves the conclusion" in page
+
+
+def test_the_results_verify_and_a_changed_plan_is_named(done, tmp_path):
+    again = bm.verify(done.folder)
+    assert set(again.inputs["state"]) == {"unchanged"}
+    assert {"analysis.toml", "counts.csv"} <= set(again.inputs["input"])
+    assert (again.statements["stored"] == again.statements["again"]).all()
+
+
+def test_a_format_without_its_package_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("bayes_msc.analysis_plan.steps.find_spec", lambda name: None)
+    plan = bm.read_plan(changed(tmp_path, ('formats = ["html"]', 'formats = ["docx"]')))
+    with pytest.raises(PlanError, match=r"pip install 'bayes-msc\[docx\]'"):
+        bm.run_plan(plan)
 
 
 def test_the_primary_answer_is_that_of_a_plain_fit(done):

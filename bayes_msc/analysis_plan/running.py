@@ -148,7 +148,7 @@ def run_plan(
         begin("report")
         results, figures = build(analysed.source, command, analysed.statements)
         verdict = judge(plan.rule, analysed.primary, bool(results.banner))
-        results = with_plan(results, plan, verdict, analysed.beside, moved)
+        results = with_plan(results, plan, verdict, analysed.beside, moved, folder)
         _write(plan, folder, results, figures, moved, analysed.save, force)
     return PlanResult(
         plan,

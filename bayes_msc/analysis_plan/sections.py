@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayes_msc.analysis_plan.verdict import Verdict
+from bayes_msc.report.inputs import file_hash
 from bayes_msc.report.results import Column, Results, Section, Table
 from bayes_msc.sensitivity.whole import PAGE
 
@@ -25,6 +28,7 @@ def with_plan(
     verdict: Verdict,
     beside: pd.DataFrame,
     found: Sensitivity | None,
+    folder: Path,
 ) -> Results:
     """Return a report with the plan's sections, its tables and its hash."""
     sections = [_planned(plan, verdict, beside, results.label)]
@@ -41,8 +45,30 @@ def with_plan(
         title=plan.tables.question.title or results.title,
         sections=(*sections, *own),
         tables=tables,
-        manifest={**results.manifest, **_manifest(plan, verdict)},
+        manifest={
+            **results.manifest,
+            **_manifest(plan, verdict),
+            "files": {**(results.manifest.get("files") or {}), **_files(plan, folder)},
+        },
+        recipe=_recipe(results, plan),
     )
+
+
+def _recipe(results: Results, plan: AnalysisPlan) -> Mapping[str, object]:
+    """What it takes to run the analysis again, with the exposure of the rate difference."""
+    asked = plan.tables.estimands
+    return {**results.recipe, "exposure": asked.exposure} if asked else results.recipe
+
+
+def _files(plan: AnalysisPlan, folder: Path) -> dict[str, str]:
+    """SHA-256 of the plan and of the user's files of data, by their place seen from the results."""
+    data = plan.tables.data
+    paths = [plan.folder / name for name in (plan.name, data.file, data.published) if name]
+    return {
+        Path(os.path.relpath(path.resolve(), folder.resolve().parent)).as_posix(): file_hash(path)
+        for path in paths
+        if path.is_file()
+    }
 
 
 def _manifest(plan: AnalysisPlan, verdict: Verdict) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import pandas as pd
 
@@ -26,6 +27,8 @@ ALL = "all"
 #: Measured on two cores, with nine patients and four rows each; a plan's numbers are a guide.
 FIRST_NUTS, NUTS, FAST, REPORT, OTHER_FORMAT = 20.0, 2.5, 5.0, 10.0, 5.0
 ROWS = 36
+#: What a format of the report is written with, beside the package itself.
+PACKAGES = {"docx": "docx", "pdf": "typst"}
 #: An altered count is searched for in a few rounds of single counts, up and down.
 ROUNDS = 10
 #: Completed trials that a tipping point is made of: at each multiplier of each arm.
@@ -152,6 +155,7 @@ def steps_of(plan: AnalysisPlan, subject: Counts | Published) -> list[Step]:
         If an analysis of sensitivity is unknown, or would take long and the plan does not say so.
     """
     analyses = analyses_of(plan)
+    _check_extras(plan)
     formats = len(plan.tables.output.formats)
     report = Step(
         "report", ", ".join(plan.tables.output.formats), 0, REPORT + OTHER_FORMAT * (formats - 1)
@@ -164,6 +168,21 @@ def steps_of(plan: AnalysisPlan, subject: Counts | Published) -> list[Step]:
             steps += [Step(f"sensitivity: {name}", "sensitivity to prior", 0, 3.0) for name in kept]
         return [*steps, report]
     return [*_fits(plan, subject), *_sensitivity(plan, subject, analyses), report]
+
+
+def _check_extras(plan: AnalysisPlan) -> None:
+    """Say before anything is fitted that a format lacks its package.
+
+    Raises
+    ------
+    PlanError
+    """
+    for name, package in PACKAGES.items():
+        if name in plan.tables.output.formats and find_spec(package) is None:
+            raise PlanError(
+                f"the format {name!r} (output.formats) needs a further package: "
+                f"pip install 'bayes-msc[{name}]', or leave the format out"
+            )
 
 
 def analyses_of(plan: AnalysisPlan) -> tuple[str, ...]:
