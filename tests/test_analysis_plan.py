@@ -334,6 +334,7 @@ def test_the_report_carries_the_plans_hash_and_the_verdict(done):
 
 def test_the_results_verify_and_a_changed_plan_is_named(done, tmp_path):
     again = bm.verify(done.folder)
+    assert again.ok
     assert set(again.inputs["state"]) == {"unchanged"}
     assert {"analysis.toml", "counts.csv"} <= set(again.inputs["input"])
     assert (again.statements["stored"] == again.statements["again"]).all()

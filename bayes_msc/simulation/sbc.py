@@ -34,6 +34,8 @@ from bayes_msc.errors import DesignError, ModelError
 from bayes_msc.files import replace_file
 from bayes_msc.importance import Importance
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, paragraph
+from bayes_msc.notebook import table as notebook_table
 from bayes_msc.parameters import PARAMETERS
 from bayes_msc.predictive import prior_draws, simulate_rows
 from bayes_msc.predictor import draws_of, row_parameters
@@ -361,6 +363,9 @@ class Calibration:
     model: Model
     design: Design
     shares: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        return block(heading("Calibration"), paragraph(self.words()), notebook_table(self.table))
 
     @cached_property
     def table(self) -> pd.DataFrame:
