@@ -59,6 +59,14 @@ if TYPE_CHECKING:
     from bayes_msc.published import Published, load_published, published_names, read_published
     from bayes_msc.reading import read_trial
     from bayes_msc.reanalysis import Reanalysis, reanalyze
+    from bayes_msc.reconstruct import (
+        average_reconstruction,
+        crossover_answers,
+        read_paper,
+        reconstruct,
+        reconstruct_group,
+        relaxations,
+    )
     from bayes_msc.refits import refit_many
     from bayes_msc.report import report, write_report
     from bayes_msc.responders import patient_ratios, patients_benefiting
@@ -127,6 +135,7 @@ _HOME = {
     "Verification": "verify",
     "altered_count": "sensitivity.influence",
     "assurance": "simulation",
+    "average_reconstruction": "reconstruct",
     "both_estimands": "first_period",
     "calibrate": "simulation",
     "carry_forward": "missing",
@@ -137,6 +146,7 @@ _HOME = {
     "compare": "compare",
     "credibility": "sensitivity.belief",
     "credibility_of_interval": "sensitivity.credibility",
+    "crossover_answers": "reconstruct",
     "diagnose": "diagnostics",
     "draft_plan": "analysis_plan",
     "draw_unseen": "imputation",
@@ -169,11 +179,15 @@ _HOME = {
     "prob_curve": "estimands",
     "published_names": "published",
     "read_evidence": "evidence",
+    "read_paper": "reconstruct",
     "read_plan": "analysis_plan",
     "read_published": "published",
     "read_trial": "reading",
     "reanalyze": "reanalysis",
+    "reconstruct": "reconstruct",
+    "reconstruct_group": "reconstruct",
     "refit_many": "refits",
+    "relaxations": "reconstruct",
     "replication": "next_trial",
     "report": "report",
     "rootogram": "checks",
@@ -230,6 +244,7 @@ __all__ = [
     "__version__",
     "altered_count",
     "assurance",
+    "average_reconstruction",
     "both_estimands",
     "calibrate",
     "carry_forward",
@@ -240,6 +255,7 @@ __all__ = [
     "compare",
     "credibility",
     "credibility_of_interval",
+    "crossover_answers",
     "diagnose",
     "draft_plan",
     "draw_unseen",
@@ -272,11 +288,15 @@ __all__ = [
     "prob_curve",
     "published_names",
     "read_evidence",
+    "read_paper",
     "read_plan",
     "read_published",
     "read_trial",
     "reanalyze",
+    "reconstruct",
+    "reconstruct_group",
     "refit_many",
+    "relaxations",
     "replication",
     "report",
     "rootogram",

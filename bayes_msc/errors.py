@@ -41,6 +41,10 @@ class WorkersError(BayesMSCError):
     """Work that cannot be handed out, or that workers do not bring back."""
 
 
+class ReconstructionError(BayesMSCError):
+    """Printed numbers from which no set of counts can be given back."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 

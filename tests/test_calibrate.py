@@ -12,9 +12,10 @@ import pytest
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
-from bayes_msc.simulation import sbc as module
+from bayes_msc.simulation import calibrating as module
+from bayes_msc.simulation.calibrating import Calibration, calibrate
 from bayes_msc.simulation.design import Design, DropOut
-from bayes_msc.simulation.sbc import Calibration, calibrate, shares
+from bayes_msc.simulation.sbc import shares
 
 QUANTITIES = ("log_rate", "log_rate_ratio", "patient_sd", "patient_effect", "log_likelihood")
 DESIGN = Design("parallel", active=4, control=4, drop_out=DropOut(0.1))

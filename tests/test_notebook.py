@@ -130,7 +130,9 @@ def objects() -> dict[str, object]:
         "uncertain truth": bm.UncertainTruth(bm.Truth(0.5, 2.0)),
         "interval rule": bm.IntervalRule(),
         "characteristics": bm.Characteristics(row, row),
-        "sample size": bm.SampleSize(None, (5.0, 9.0), 0.8, HOSTILE, row.assign(patients=9), row, 0.5),
+        "sample size": bm.SampleSize(
+            None, (5.0, 9.0), 0.8, HOSTILE, row.assign(patients=9), row, 0.5
+        ),
         "betas": BetaMixture((1.0,), (2.0,), (6.0,), HOSTILE),
         "hierarchy": hierarchy(
             [0.0, -0.5], [0.3, 0.4], bm.Prior.normal(0, 1), bm.Prior.half_normal(0.5)

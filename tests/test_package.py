@@ -42,6 +42,7 @@ NAMES = {
     "__version__",
     "altered_count",
     "assurance",
+    "average_reconstruction",
     "both_estimands",
     "calibrate",
     "carry_forward",
@@ -52,6 +53,7 @@ NAMES = {
     "compare",
     "credibility",
     "credibility_of_interval",
+    "crossover_answers",
     "diagnose",
     "draft_plan",
     "draw_unseen",
@@ -84,11 +86,15 @@ NAMES = {
     "prob_curve",
     "published_names",
     "read_evidence",
+    "read_paper",
     "read_plan",
     "read_published",
     "read_trial",
     "reanalyze",
+    "reconstruct",
+    "reconstruct_group",
     "refit_many",
+    "relaxations",
     "replication",
     "report",
     "rootogram",
@@ -163,7 +169,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

@@ -7,6 +7,7 @@ from bayes_msc.plots.evidence import forest, probability_curves, stance_densitie
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
 from bayes_msc.plots.prior_sensitivity import prior_map, stance_answers
+from bayes_msc.plots.reconstruct import averaged, two_periods
 from bayes_msc.plots.robustness import (
     carryover,
     patients_left_out,
@@ -24,6 +25,7 @@ from bayes_msc.plots.simulation import (
 from bayes_msc.plots.style import to_png, to_svg
 
 __all__ = [
+    "averaged",
     "calibration_curves",
     "carryover",
     "comparison",
@@ -51,5 +53,6 @@ __all__ = [
     "to_png",
     "to_svg",
     "trajectories",
+    "two_periods",
     "what_moves",
 ]

@@ -22,6 +22,7 @@ from bayes_msc.report.checklists import with_checklists
 from bayes_msc.report.inputs import fit_recipe
 from bayes_msc.report.manifest import stamp
 from bayes_msc.report.methods_text import fit_methods
+from bayes_msc.report.panel import panel_of_fit
 from bayes_msc.report.paste import paste
 from bayes_msc.report.pictures import Pictures
 from bayes_msc.report.references import bibliography
@@ -104,6 +105,7 @@ def build(
         manifest=_manifest(fit, trial, command),
         bibliography=bibliography(paper.paragraphs, sources),
         recipe=fit_recipe(full["statements"]),
+        panel=panel_of_fit(fit, trial, priors["log_rate_ratio"], everywhere),
     )
     return with_checklists(results), _draw(fit, trial, full, priors)
 

@@ -228,6 +228,8 @@ class Results:
         BibTeX of what the report cites.
     recipe : Mapping
         What it takes to run the analysis again, beside the manifest and the fit.
+    panel : Mapping
+        What a reader's own prior needs (see ``bayes_msc.report.panel``); empty for no panel.
     """
 
     kind: str
@@ -243,6 +245,7 @@ class Results:
     banner: tuple[str, ...] = ()
     bibliography: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    panel: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -268,6 +271,7 @@ def to_json(results: Results) -> str:
         "manifest": dict(results.manifest),
         "bibliography": results.bibliography,
         "recipe": dict(results.recipe),
+        "panel": dict(results.panel),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -357,6 +361,7 @@ def _results_in(content: dict[str, Any]) -> Results:
         # results of the first edition have neither
         bibliography=content.get("bibliography", ""),
         recipe=content.get("recipe", {}),
+        panel=content.get("panel", {}),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bayes_msc.simulation.assuring import Assurance, assurance, truth_over
+from bayes_msc.simulation.calibrating import Calibration, calibrate
 from bayes_msc.simulation.design import Design, DropOut
 from bayes_msc.simulation.generate import Trials, generate
 from bayes_msc.simulation.interim import Prediction, predict_success
@@ -16,7 +17,6 @@ from bayes_msc.simulation.run import (
     summary_of,
     thresholds_of_run,
 )
-from bayes_msc.simulation.sbc import Calibration, calibrate
 from bayes_msc.simulation.sizing import SampleSize, sample_size
 from bayes_msc.simulation.truth import Truth, UncertainTruth
 
