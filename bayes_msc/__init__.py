@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from bayes_msc.analysis_plan import (
+        AnalysisPlan,
+        PlanCheck,
+        PlanResult,
+        check_plan,
+        draft_plan,
+        read_plan,
+        run_plan,
+        write_plan,
+    )
     from bayes_msc.checks import predictive_checks, rootogram
     from bayes_msc.comparators import comparators
     from bayes_msc.compare import Comparison, compare
@@ -58,7 +68,7 @@ if TYPE_CHECKING:
         relaxations,
     )
     from bayes_msc.refits import refit_many
-    from bayes_msc.report import report
+    from bayes_msc.report import report, write_report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.rule import Rule
     from bayes_msc.sensitivity import Sensitivity, sensitivity
@@ -91,8 +101,10 @@ if TYPE_CHECKING:
     )
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
+    from bayes_msc.verify import Verification, verify
 
 _HOME = {
+    "AnalysisPlan": "analysis_plan",
     "BayesMSCError": "errors",
     "Calibration": "simulation",
     "Characteristics": "simulation",
@@ -104,6 +116,8 @@ _HOME = {
     "IntervalRule": "simulation",
     "Model": "model",
     "PValueRule": "simulation",
+    "PlanCheck": "analysis_plan",
+    "PlanResult": "analysis_plan",
     "PowerScaling": "sensitivity.power_scaling",
     "Prior": "prior",
     "PriorMap": "sensitivity.prior_map",
@@ -118,6 +132,7 @@ _HOME = {
     "Trial": "trial",
     "Truth": "simulation",
     "UncertainTruth": "simulation",
+    "Verification": "verify",
     "altered_count": "sensitivity.influence",
     "assurance": "simulation",
     "average_reconstruction": "reconstruct",
@@ -126,12 +141,14 @@ _HOME = {
     "carry_forward": "missing",
     "carryover_widths": "sensitivity.carryover",
     "characteristics": "simulation",
+    "check_plan": "analysis_plan",
     "comparators": "comparators",
     "compare": "compare",
     "credibility": "sensitivity.belief",
     "credibility_of_interval": "sensitivity.credibility",
     "crossover_answers": "reconstruct",
     "diagnose": "diagnostics",
+    "draft_plan": "analysis_plan",
     "draw_unseen": "imputation",
     "drop_out": "dropout",
     "external_prior": "evidence",
@@ -163,6 +180,7 @@ _HOME = {
     "published_names": "published",
     "read_evidence": "evidence",
     "read_paper": "reconstruct",
+    "read_plan": "analysis_plan",
     "read_published": "published",
     "read_trial": "reading",
     "reanalyze": "reanalysis",
@@ -173,6 +191,7 @@ _HOME = {
     "replication": "next_trial",
     "report": "report",
     "rootogram": "checks",
+    "run_plan": "analysis_plan",
     "sample_size": "simulation",
     "save_fit": "fit",
     "sensitivity": "sensitivity",
@@ -186,10 +205,14 @@ _HOME = {
     "trial_names": "datasets",
     "trial_of": "fit",
     "unseen": "missing",
+    "verify": "verify",
+    "write_plan": "analysis_plan",
+    "write_report": "report",
     "write_template": "template",
 }
 
 __all__ = [
+    "AnalysisPlan",
     "BayesMSCError",
     "Calibration",
     "Characteristics",
@@ -201,6 +224,8 @@ __all__ = [
     "IntervalRule",
     "Model",
     "PValueRule",
+    "PlanCheck",
+    "PlanResult",
     "PowerScaling",
     "Prior",
     "PriorMap",
@@ -215,6 +240,7 @@ __all__ = [
     "Trial",
     "Truth",
     "UncertainTruth",
+    "Verification",
     "__version__",
     "altered_count",
     "assurance",
@@ -224,12 +250,14 @@ __all__ = [
     "carry_forward",
     "carryover_widths",
     "characteristics",
+    "check_plan",
     "comparators",
     "compare",
     "credibility",
     "credibility_of_interval",
     "crossover_answers",
     "diagnose",
+    "draft_plan",
     "draw_unseen",
     "drop_out",
     "external_prior",
@@ -261,6 +289,7 @@ __all__ = [
     "published_names",
     "read_evidence",
     "read_paper",
+    "read_plan",
     "read_published",
     "read_trial",
     "reanalyze",
@@ -271,6 +300,7 @@ __all__ = [
     "replication",
     "report",
     "rootogram",
+    "run_plan",
     "sample_size",
     "save_fit",
     "sensitivity",
@@ -284,6 +314,9 @@ __all__ = [
     "trial_names",
     "trial_of",
     "unseen",
+    "verify",
+    "write_plan",
+    "write_report",
     "write_template",
 ]
 

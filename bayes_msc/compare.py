@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from bayes_msc.estimands import MASS, answer
 from bayes_msc.fit import card_for, fit
 from bayes_msc.leaving_out import METHODS, leave_each_out
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, paragraph, table
 from bayes_msc.parameters import FAMILY_PARAMETERS
 from bayes_msc.trial import Trial
 
@@ -78,9 +78,14 @@ class Comparison:
         return "\n\n".join([*([self.label.upper()] if self.label else []), *shown, self.statement])
 
     def _repr_html_(self) -> str:
-        banner = f"<p><strong>{html.escape(self.label.upper())}</strong></p>" if self.label else ""
-        tables = (_rounded(table).to_html(index=False) for table in (self.models, self.averages))
-        return f"<div>{banner}{''.join(tables)}<p>{html.escape(self.statement)}</p></div>"
+        tables = (
+            table(_rounded(frame), caption=caption)
+            for frame, caption in (
+                (self.models, "the models, the best predictions first"),
+                (self.averages, "averaged over the models"),
+            )
+        )
+        return block(banner(self.label), *tables, paragraph(self.statement))
 
 
 def compare(

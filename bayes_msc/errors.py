@@ -29,6 +29,10 @@ class SensitivityError(BayesMSCError):
     """An analysis of sensitivity that cannot be made, or that would take very long."""
 
 
+class PlanError(BayesMSCError):
+    """A pre-specified analysis whose file, data or choices do not fit together."""
+
+
 class DesignError(BayesMSCError):
     """A simulation that cannot be run: an impossible design, truth, rule or plan."""
 

@@ -21,6 +21,7 @@ from bayes_msc.model_checks import (
     check_roles,
     check_terms,
 )
+from bayes_msc.notebook import block, heading, listing, paragraph
 from bayes_msc.parameters import family_parameters, root_of
 from bayes_msc.prior import Prior, stance
 from bayes_msc.terms import TERMS
@@ -374,6 +375,17 @@ class Model:
     def __str__(self) -> str:
         """Return the name and the title."""
         return f"{self.name}: {self.title}"
+
+    def _repr_html_(self) -> str:
+        choices = {
+            "family": self.family,
+            "design": self.design,
+            "terms": ", ".join(self.terms),
+            "where the data have it": ", ".join((*self.optional_terms, *self.covariates)) or "–",
+            "patient effect": self.patient_effect,
+        }
+        priors = {name: f"{prior}: {prior.why}" for name, prior in self.priors.items()}
+        return block(heading(self), paragraph(self.summary), listing(choices), listing(priors))
 
 
 def reasoned(prior: Prior) -> Prior:

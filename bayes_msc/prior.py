@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_msc.distributions import DISTRIBUTIONS, Number
 from bayes_msc.errors import PriorError, one_of
+from bayes_msc.notebook import block, heading, paragraph
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,12 @@ class Prior:
         """Equal-tailed interval that holds ``mass``."""
         low, high = self.ppf([(1 - mass) / 2, (1 + mass) / 2])
         return float(low), float(high)
+
+    def _repr_html_(self) -> str:
+        low, high = self.interval()
+        held = f"95 % between {low:.3g} and {high:.3g}, median {float(self.ppf(0.5)):.3g}"
+        numbers = f"set to {self['value']:g}" if self.is_fixed else held
+        return block(heading(self), paragraph(numbers), paragraph(self.why) if self.why else "")
 
     def __str__(self) -> str:
         """Return the usual notation, such as ``Normal(0, 1)``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from bayes_msc.errors import OutputError, PublishedError, one_of
+from bayes_msc.notebook import block, heading, paragraph
 from bayes_msc.printed import CERTAINTY, Analysis, Arm, CountSummary, Source
 from bayes_msc.published_card import listed, plain, read_card
 from bayes_msc.routes import Effect, open_routes, routes
@@ -202,8 +202,8 @@ class Published:
         return "\n".join(_lines(self))
 
     def _repr_html_(self) -> str:
-        first, *rest = (html.escape(line) for line in _lines(self))
-        return f"<p><strong>{first}</strong></p>" + "".join(f"<p>{line}</p>" for line in rest)
+        first, *rest = _lines(self)
+        return block(heading(first), *map(paragraph, rest))
 
 
 def _check_words(published: Published, faults: Faults) -> None:

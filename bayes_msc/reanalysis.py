@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from bayes_msc.distributions import Number
 from bayes_msc.errors import PriorError, PublishedError, one_of
 from bayes_msc.evidence import METHODS, TAU_PRIORS, combine
 from bayes_msc.exact import check_log_ratio_prior
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prediction import prediction_table
 from bayes_msc.prior import Prior, stance
 from bayes_msc.prior import stances as known_stances
@@ -84,13 +84,35 @@ class Reanalysis:
     tau_priors: tuple[Prior, ...]
     mu_prior: Prior
 
+    @property
+    def same_side(self) -> float:
+        """Probability that a second trial of the same size ends on the same side of 1.
+
+        As judged by the trial alone: the next estimate is normal around this one, with the
+        variance of both (Killeen 2005), so that the probability is ``Phi(|z| / sqrt(2))``.
+        """
+        from scipy.special import ndtr
+
+        return float(ndtr(abs(self.log_rate_ratio) / (self.se * math.sqrt(2))))
+
     def __str__(self) -> str:
         """Return a few lines: the derived estimate and one line a stance."""
         return "\n".join(_lines(self))
 
     def _repr_html_(self) -> str:
-        first, *rest = (html.escape(line) for line in _lines(self))
-        return f"<p><strong>{first}</strong></p>" + "".join(f"<p>{line}</p>" for line in rest)
+        first, *_ = _lines(self)
+        ratios = self.statements[self.statements["statement"] == "rate_ratio"]
+        said = self.statements[self.statements["statement"].str.startswith("prob_rate_ratio_")]
+        side = "<" if self.published.benefit == "lower" else ">"
+        labels = [f"P(RR {side} {c:g})" for c in said["threshold"]]
+        chances = said.assign(label=labels).pivot_table(
+            "probability", "stance", "label", sort=False
+        )
+        shown = ratios[["stance", "median", "lower", "upper"]].merge(
+            chances.reset_index(), on="stance"
+        )
+        words = "rate ratio: median and 95 % interval; probabilities are exact"
+        return block(heading(self.published.title), paragraph(first), table(shown, caption=words))
 
 
 def _lines(result: Reanalysis) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bayes_msc.errors import BayesMSCError, one_of
+from bayes_msc.notebook import block, heading, paragraph
 
 BENEFITS = ("lower", "higher")
 
@@ -74,3 +75,7 @@ class Rule:
     def words(self) -> str:
         """Return the rule in words, such as ``P(RR < 1) of 0.95 or more``."""
         return f"{self.statement} of {self.probability:g} or more"
+
+    def _repr_html_(self) -> str:
+        better = "fewer events are" if self.benefit == "lower" else "a higher rate is"
+        return block(heading(f"Rule: {self.words()}"), paragraph(f"{better} a benefit"))

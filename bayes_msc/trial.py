@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import pandas as pd
 from bayes_msc.cells import cell_text
 from bayes_msc.errors import TrialError, one_of
 from bayes_msc.faults import find_faults, find_warnings, first_treatment
+from bayes_msc.notebook import banner, block, heading, paragraph, points, table
 from bayes_msc.provenance import PROVENANCES, warnings_of
 from bayes_msc.roles import (
     DESIGNS,
@@ -299,13 +299,8 @@ class Trial:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        banner = f"<p><strong>{html.escape(self.label.upper())}</strong></p>" if self.label else ""
-        notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
-        return (
-            f"<div>{banner}<p>{html.escape(self._headline())}</p>"
-            f"{self.arm_summary().to_html(index=False, escape=True)}"
-            f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
-        )
+        parts = [banner(self.label), heading(self.title), paragraph(self._headline())]
+        return block(*parts, table(self.arm_summary(), 2), points(self.warnings))
 
     def _headline(self) -> str:
         rows, seen = len(self._table), int(self._table["count"].notna().sum())

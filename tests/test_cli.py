@@ -56,7 +56,7 @@ def test_version_and_help():
 
     assert run("--version").stdout.strip() == f"bayes-msc {__version__}"
     text = run("--help").stdout
-    for command in ("reanalyze", "fit", "models", "datasets", "template", "report"):
+    for command in ("reanalyze", "fit", "models", "datasets", "template", "report", "verify"):
         assert command in text
 
 
@@ -69,7 +69,7 @@ def test_reanalyze_writes_report_results_and_figures(reanalysed):
     assert content["tables"]["statements"]
     manifest = content["manifest"]
     assert manifest["command"].startswith("bayes-msc reanalyze llufriu2014")
-    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".svg"] * 3
+    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".png"] * 3 + [".svg"] * 3
     assert "<svg" in (folder / "report.html").read_text("utf-8")
     assert not (folder / "fit.nc").exists()
 
@@ -249,3 +249,110 @@ def test_sensitivity_refuses_before_it_computes(tmp_path):
     said = refused("sensitivity", "crossover_example", *slow)
     assert "would take about" in said
     assert "--yes" in said
+
+
+# a pre-specified analysis
+
+
+@pytest.fixture
+def counts(tmp_path):
+    from bayes_msc import load_trial
+
+    table = load_trial("crossover_example").data.rename(columns={"patient": "id", "count": "GEL"})
+    table.to_csv(tmp_path / "counts.csv", index=False)
+    return tmp_path
+
+
+ANSWERED = (
+    "--design", "crossover", "--control", "placebo", "--active", "MSC", "--benefit", "lower",
+    "--threshold", "1", "--threshold", "0.8", "--rule", "0.8:0.9", "--engine", "fast",
+    "--only", "patients",
+)  # fmt: skip
+
+
+def test_init_check_and_run_go_round(counts):
+    done = run("init", "counts.csv", *ANSWERED, "--no-ask", folder=counts)
+    assert done.returncode == 0, done.stderr
+    assert "bayes-msc run analysis.toml" in done.stdout
+    done = run("check", "analysis.toml", folder=counts)
+    assert done.returncode == 0, done.stderr
+    assert "9 patients, 36 rows" in done.stdout
+    assert "In all about" in done.stdout
+    assert not (counts / "results").exists()
+    done = run("run", "analysis.toml", folder=counts)
+    assert done.returncode == 0, done.stderr
+    assert "[1 of 4] fit" in done.stderr
+    assert " left)" in done.stderr
+    assert "P(RR < 0.8) of 0.9 or more" in done.stdout
+    manifest = json.loads((counts / "results" / "results.json").read_text("utf-8"))["manifest"]
+    assert manifest["command"] == "bayes-msc run analysis.toml"
+    assert "--force" in refused("run", "analysis.toml", folder=counts)
+    assert "--force" in run("check", "analysis.toml", folder=counts).stdout
+
+
+def test_init_asks_only_for_what_it_cannot_guess(counts):
+    typed = "crossed\ncrossover\nplacebo\nlower\n1, 0.8\n0.8:0.9\n"
+    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
+    done = subprocess.run(
+        [*COMMAND, "init", "counts.csv", "--ask", "--lock"],
+        input=typed, capture_output=True, text=True, cwd=counts, env=environment, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "'crossed' is not among parallel, crossover" in done.stdout
+    assert "some patients have two treatments" in done.stdout
+    for guessed in ("column holds", "Which is active"):
+        assert guessed not in done.stdout
+    text = (counts / "analysis.toml").read_text("utf-8")
+    assert 'active = "MSC"' in text
+    assert 'patient = "id"' in text
+    assert "\nsha256 = " in text
+
+
+def test_init_without_anybody_to_ask_says_what_is_missing(counts):
+    words = refused("init", "counts.csv", "--no-ask", folder=counts)
+    for flag in ("--design", "--control", "--active", "--benefit", "--threshold", "--rule"):
+        assert flag in words
+    assert "'MSC', 'placebo'" in words
+    assert not (counts / "analysis.toml").exists()
+    (counts / "analysis.toml").write_text("mine")
+    assert "--force" in refused("init", "counts.csv", *ANSWERED, folder=counts)
+    assert (counts / "analysis.toml").read_text() == "mine"
+
+
+def test_a_plan_with_faults_is_refused_line_by_line(counts):
+    assert run("init", "counts.csv", *ANSWERED, folder=counts).returncode == 0
+    plan = counts / "analysis.toml"
+    plan.write_text(plan.read_text().replace("probability = 0.9", "probability = 2\nprob = 1"))
+    for command in ("check", "run"):
+        words = refused(command, "analysis.toml", folder=counts)
+        assert "unknown key 'prob': choose one of threshold, probability" in words
+        assert "line " in words
+    assert "bayes-msc init" in refused("run", "none.toml", folder=counts)
+
+
+def completed(words: str) -> list[str]:
+    """Ask as a shell asks when the tab key is pressed."""
+    program = "import sys; sys.argv[0] = 'bayes-msc'; from bayes_msc.cli import main; main()"
+    environment = {
+        **os.environ,
+        "_BAYES_MSC_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, env=environment, timeout=120, check=False,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_the_shell_completes_commands_trials_and_cards():
+    assert "--install-completion" in run("--help").stdout
+    assert completed("bayes-msc ch") == ["check"]
+    assert completed("bayes-msc fit epi") == ["epilepsy"]
+    assert completed("bayes-msc reanalyze ll") == ["llufriu2014"]
+    assert completed("bayes-msc models show count-zero") == [
+        "count-zero-inflated-negative-binomial",
+        "count-zero-inflated-poisson",
+    ]

@@ -10,6 +10,7 @@ import pytest
 import bayes_msc as bm
 
 NAMES = {
+    "AnalysisPlan",
     "BayesMSCError",
     "Calibration",
     "Characteristics",
@@ -21,6 +22,8 @@ NAMES = {
     "IntervalRule",
     "Model",
     "PValueRule",
+    "PlanCheck",
+    "PlanResult",
     "PowerScaling",
     "Prior",
     "PriorMap",
@@ -35,6 +38,7 @@ NAMES = {
     "Trial",
     "Truth",
     "UncertainTruth",
+    "Verification",
     "__version__",
     "altered_count",
     "assurance",
@@ -44,12 +48,14 @@ NAMES = {
     "carry_forward",
     "carryover_widths",
     "characteristics",
+    "check_plan",
     "comparators",
     "compare",
     "credibility",
     "credibility_of_interval",
     "crossover_answers",
     "diagnose",
+    "draft_plan",
     "draw_unseen",
     "drop_out",
     "external_prior",
@@ -81,16 +87,18 @@ NAMES = {
     "published_names",
     "read_evidence",
     "read_paper",
+    "read_plan",
     "read_published",
     "read_trial",
     "reanalyze",
     "reconstruct",
     "reconstruct_group",
     "refit_many",
-    "replication",
     "relaxations",
+    "replication",
     "report",
     "rootogram",
+    "run_plan",
     "sample_size",
     "save_fit",
     "sensitivity",
@@ -104,6 +112,9 @@ NAMES = {
     "trial_names",
     "trial_of",
     "unseen",
+    "verify",
+    "write_plan",
+    "write_report",
     "write_template",
 }
 HEAVY = ("pymc", "pytensor", "arviz", "pandas", "numpy", "scipy", "matplotlib", "nutpie", "numba")
@@ -158,7 +169,7 @@ def test_every_error_is_a_value_error_of_the_package() -> None:
     from bayes_msc import errors
 
     kinds = [getattr(errors, name) for name in dir(errors) if name.endswith("Error")]
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     assert all(issubclass(kind, bm.BayesMSCError) for kind in kinds)
     assert issubclass(bm.BayesMSCError, ValueError)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
+from bayes_msc.cli import options
 from bayes_msc.errors import TrialError
 from bayes_msc.terminal import listing
 
@@ -27,7 +26,7 @@ def models(context: typer.Context) -> None:
 
 @models_app.command("show")
 def modelsshow(
-    name: Annotated[str, typer.Argument(help="A card's name, or a TOML file of yours.")],
+    name: options.CardArgument,
 ) -> None:
     """Show one model card as TOML, ready to be copied and changed."""
     from bayes_msc.model import Model
@@ -53,7 +52,9 @@ def datasets(context: typer.Context) -> None:
 
 
 @datasets_app.command("show")
-def datasetsshow(name: Annotated[str, typer.Argument(help="A bundled trial.")]) -> None:
+def datasetsshow(
+    name: options.BundledArgument,
+) -> None:
     """Show one bundled trial with its source and certainty."""
     from bayes_msc.datasets import load_card, load_trial, trial_names
     from bayes_msc.errors import one_of

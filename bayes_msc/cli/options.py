@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayes_msc.errors import TrialError
+from bayes_msc.errors import BayesMSCError, TrialError
 
 if TYPE_CHECKING:
     from bayes_msc.model import Model
@@ -24,6 +24,14 @@ class Design(StrEnum):
 
     parallel = "parallel"
     crossover = "crossover"
+
+
+class Benefit(StrEnum):
+    """Which rates are good for a patient."""
+
+    # in capitals: text has a method lower already
+    LOWER = "lower"
+    HIGHER = "higher"
 
 
 class Method(StrEnum):
@@ -41,6 +49,56 @@ class Engine(StrEnum):
     auto = "auto"
 
 
+def bundled_counts(incomplete: str) -> list[str]:
+    """Names of bundled trials with counts of every patient, for the shell."""
+    from bayes_msc.datasets import trial_names
+
+    return [name for name in trial_names() if name.startswith(incomplete)]
+
+
+def bundled_numbers(incomplete: str) -> list[str]:
+    """Names of bundled printed results, for the shell."""
+    from bayes_msc.published import published_names
+
+    return [name for name in published_names() if name.startswith(incomplete)]
+
+
+def bundled(incomplete: str) -> list[str]:
+    """Names of all bundled trials, for the shell."""
+    return [*bundled_numbers(incomplete), *bundled_counts(incomplete)]
+
+
+def cards(incomplete: str) -> list[str]:
+    """Names of the model cards, for the shell."""
+    from bayes_msc.model import Model
+
+    return [name for name in Model.names() if name.startswith(incomplete)]
+
+
+CountsArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A bundled trial, or a CSV, Excel or Parquet file.", autocompletion=bundled_counts
+    ),
+]
+NumbersArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A bundled trial, or a TOML file of yours.", autocompletion=bundled_numbers
+    ),
+]
+SubjectArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A bundled trial; a CSV, Excel or Parquet file; or a TOML of printed numbers.",
+        autocompletion=bundled,
+    ),
+]
+BundledArgument = Annotated[str, typer.Argument(help="A bundled trial.", autocompletion=bundled)]
+CardArgument = Annotated[
+    str,
+    typer.Argument(help="A card's name, or a TOML file of yours.", autocompletion=cards),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace results that are there already.")]
 Thresholds = Annotated[
@@ -69,7 +127,8 @@ Candidate = Annotated[
     int | None, typer.Option(help="Which reconstruction, where a data set has several.")
 ]
 Card = Annotated[
-    str | None, typer.Option("--model", "-m", help="Model card: a name or a TOML file.")
+    str | None,
+    typer.Option("--model", "-m", help="Model card: a name or a TOML file.", autocompletion=cards),
 ]
 
 
@@ -102,6 +161,24 @@ def counts(name: str, candidate: int | None, columns: dict[str, Any]) -> Trial:
         )
     design = columns.pop("design")
     return read_trial(name, design=design and design.value, **columns)
+
+
+def rule_numbers(rule: str) -> tuple[float, float]:
+    """Read a rule, THRESHOLD:PROBABILITY.
+
+    Raises
+    ------
+    BayesMSCError
+        If it is not two numbers.
+    """
+    limit, _, probability = rule.partition(":")
+    try:
+        return float(limit), float(probability)
+    except ValueError:
+        raise BayesMSCError(
+            f"the rule {rule!r} is not THRESHOLD:PROBABILITY: write for example 0.8:0.9 for "
+            "P(RR < 0.8) of 0.9 or more"
+        ) from None
 
 
 def looks_like_a_file(name: str) -> bool:

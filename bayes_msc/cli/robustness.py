@@ -9,7 +9,6 @@ import typer
 from rich.markup import escape
 
 from bayes_msc.cli import options
-from bayes_msc.errors import SensitivityError
 from bayes_msc.terminal import announce, console, errors, show, where
 
 if TYPE_CHECKING:
@@ -21,12 +20,7 @@ if TYPE_CHECKING:
 
 
 def sensitivity(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            help="A bundled trial; a CSV, Excel or Parquet file; or a TOML file of printed numbers."
-        ),
-    ],
+    trial: options.SubjectArgument,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for page, tables and figures.")
     ] = None,
@@ -110,7 +104,7 @@ def sensitivity(
         subject = options.counts(trial, candidate, columns)
         card = model_for(subject, options.card(model) if model else None)
         announce(subject, card)
-    limit, probability = _numbers(rule)
+    limit, probability = options.rule_numbers(rule)
     result = run(
         subject,
         card,
@@ -135,24 +129,6 @@ def sensitivity(
     if out is not None:
         result.save(out, force=force)
         where(out, PAGE)
-
-
-def _numbers(rule: str) -> tuple[float, float]:
-    """Read a rule.
-
-    Raises
-    ------
-    SensitivityError
-        If it is not two numbers.
-    """
-    limit, _, probability = rule.partition(":")
-    try:
-        return float(limit), float(probability)
-    except ValueError:
-        raise SensitivityError(
-            f"the rule {rule!r} is not THRESHOLD:PROBABILITY: write for example 0.8:0.9 for "
-            "P(RR < 0.8) of 0.9 or more"
-        ) from None
 
 
 def _short(ranking: pd.DataFrame) -> pd.DataFrame:

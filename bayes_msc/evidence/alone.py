@@ -14,6 +14,7 @@ from bayes_msc.evidence.robust import component_weights_of_draws, conflict, weig
 from bayes_msc.evidence.trials import Evidence
 from bayes_msc.exact import components
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, listing
 from bayes_msc.prior import Prior
 from bayes_msc.published import Published
 from bayes_msc.trial import Trial
@@ -37,6 +38,14 @@ class TrialAlone:
     estimate: float
     se: float
     patients: int
+
+    def _repr_html_(self) -> str:
+        numbers = {
+            "estimate (log scale)": f"{self.estimate:.3f}",
+            "standard error": f"{self.se:.3f}",
+        }
+        more = {"patients": self.patients, "SD of one patient": f"{self.unit_sd:.3f}"}
+        return block(heading("A trial alone"), listing({**numbers, **more}))
 
     @property
     def unit_sd(self) -> float:

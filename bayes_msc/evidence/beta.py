@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_msc.errors import PriorError
+from bayes_msc.notebook import block, heading, listing, paragraph
 
 Array = NDArray[np.float64]
 _NODES = 160
@@ -41,6 +42,11 @@ class BetaMixture:
     alphas: tuple[float, ...]
     betas: tuple[float, ...]
     why: str = ""
+
+    def _repr_html_(self) -> str:
+        shown = zip(self.weights, self.alphas, self.betas, strict=True)
+        parts = {f"Beta({a:.3g}, {b:.3g})": f"weight {w:.3f}" for w, a, b in shown}
+        return block(heading("Mixture of betas"), listing(parts), paragraph(self.why))
 
     def __post_init__(self) -> None:
         for name in ("weights", "alphas", "betas"):

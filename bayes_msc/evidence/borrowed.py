@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayes_msc.errors import PriorError
 from bayes_msc.exact import log_normal_density, mixture
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prior import Prior
 
 Array = NDArray[np.float64]
@@ -62,6 +63,12 @@ class Borrowed:
         w = w / w.sum()
         keep = w > NEGLIGIBLE
         return cls(method, why, w[keep] / w[keep].sum(), m[keep], s[keep], steers, v[keep])
+
+    def _repr_html_(self) -> str:
+        low, high = self.prior.interval()
+        held = f"95 % between {low:.3f} and {high:.3f} on the log scale"
+        parts = [heading(f"Borrowed: {self.method}"), paragraph(held), paragraph(self.why)]
+        return block(*parts, table(self.steering()) if self.steers else "")
 
     @cached_property
     def prior(self) -> Prior:

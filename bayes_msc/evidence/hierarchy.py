@@ -24,6 +24,7 @@ from bayes_msc.exact import (
     log_normal_density,
     mixture,
 )
+from bayes_msc.notebook import block, heading, listing, paragraph
 from bayes_msc.prior import Prior
 from bayes_msc.quadrature import Grid
 
@@ -50,6 +51,12 @@ class Hierarchy:
     mean_effect: Prior
     new_trial: Prior
     trials: tuple[Prior, ...]
+
+    def _repr_html_(self) -> str:
+        named = {"mean effect": self.mean_effect, "in a new trial": self.new_trial}
+        shown = {name: "{:.3f} to {:.3f}".format(*p.interval()) for name, p in named.items()}
+        words = f"{len(self.trials)} trials; 95 % intervals of the log effect"
+        return block(heading("Hierarchy of trials"), paragraph(words), listing(shown))
 
 
 def check_estimates(estimates: Sequence[float], ses: Sequence[float], tau_prior: Prior) -> None:

@@ -16,6 +16,7 @@ from bayes_msc.evidence.hierarchy import Hierarchy, conditional, hierarchy
 from bayes_msc.evidence.tau import tau_prior as named_tau_prior
 from bayes_msc.evidence.trials import Evidence, Source, estimates, evidence_rows, reported
 from bayes_msc.exact import check_log_ratio_prior
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prior import Prior, stance
 
 Array = NDArray[np.float64]
@@ -55,6 +56,12 @@ class MetaAnalysis:
     effects: pd.DataFrame
     summary: pd.DataFrame
     tau: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        words = f"{len(self.trials)} trials; between them tau ~ {self.tau_prior}"
+        parts = [table(self.effects, caption="the trials"), table(self.summary, caption="together")]
+        spread = table(self.tau, caption="standard deviation between trials")
+        return block(heading("Meta-analysis"), paragraph(words), *parts, spread)
 
 
 def meta_analysis(

@@ -14,6 +14,7 @@ from bayes_msc.errors import PriorError
 from bayes_msc.evidence.beta import BetaMixture
 from bayes_msc.evidence.borrowed import Borrowed
 from bayes_msc.exact import check_log_ratio_prior, components, log_normal_density
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prior import Prior
 
 Array = NDArray[np.float64]
@@ -43,6 +44,10 @@ class MixtureFit:
     prior: Prior | BetaMixture
     size: int
     choices: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        words = f"{self.size} of at most {len(self.choices)} components tried"
+        return block(heading(f"Mixture: {self.prior}"), paragraph(words), table(self.choices, 4))
 
     @property
     def kl(self) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 import pandas as pd
 
 from bayes_msc.errors import PublishedError, one_of
+from bayes_msc.notebook import block, heading, listing
 from bayes_msc.published import Published, load_published
 
 #: What an estimate is, and whether it is a logarithm, so that estimates of it may be combined.
@@ -91,6 +92,10 @@ class Evidence:
     doi: str = ""
     source: str = ""
     note: str = ""
+
+    def _repr_html_(self) -> str:
+        shown = {key: value for key, value in vars(self).items() if value not in (None, "")}
+        return block(heading(f"Evidence: {self.trial}"), listing(shown))
 
     def __post_init__(self) -> None:
         one_of(self.scale, SCALES, f"scale of {self.trial!r}", PublishedError)

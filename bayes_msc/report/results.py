@@ -224,6 +224,10 @@ class Results:
         What was done, and to whose numbers.
     banner : tuple of str
         Failed checks, each with what to do.
+    bibliography : str
+        BibTeX of what the report cites.
+    recipe : Mapping
+        What it takes to run the analysis again, beside the manifest and the fit.
     panel : Mapping
         What a reader's own prior needs (see ``bayes_msc.report.panel``); empty for no panel.
     """
@@ -239,6 +243,8 @@ class Results:
     label: str = ""
     subtitle: str = ""
     banner: tuple[str, ...] = ()
+    bibliography: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
     panel: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -263,6 +269,8 @@ def to_json(results: Results) -> str:
         "sections": [_section_out(section, results.label) for section in results.sections],
         "sources": [vars(source) for source in results.sources],
         "manifest": dict(results.manifest),
+        "bibliography": results.bibliography,
+        "recipe": dict(results.recipe),
         "panel": dict(results.panel),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -350,6 +358,9 @@ def _results_in(content: dict[str, Any]) -> Results:
         label=content["label"],
         subtitle=content["subtitle"],
         banner=tuple(content["banner"]),
+        # results of the first edition have neither
+        bibliography=content.get("bibliography", ""),
+        recipe=content.get("recipe", {}),
         panel=content.get("panel", {}),
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from bayes_msc.errors import BayesMSCError, one_of
+from bayes_msc.notebook import block, heading, paragraph, table
 
 _NORMAL = NormalDist()
 Z = _NORMAL.inv_cdf(0.975)
@@ -68,6 +69,14 @@ class Credibility:
         """95 % range of the critical prior in rate ratios."""
         ends = self.prior_mean - Z * self.prior_sd, self.prior_mean + Z * self.prior_sd
         return _exp(ends[0]), _exp(ends[1])
+
+    def __str__(self) -> str:
+        """Return the sentence."""
+        return self.sentence
+
+    def _repr_html_(self) -> str:
+        numbers = self.to_frame().drop(columns="sentence")
+        return block(heading("Credibility"), paragraph(self.sentence), table(numbers))
 
     def to_frame(self) -> pd.DataFrame:
         """Return the same in one row, with the critical prior in rate ratios."""

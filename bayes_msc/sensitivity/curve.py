@@ -19,6 +19,7 @@ from bayes_msc.errors import SensitivityError
 from bayes_msc.fit import fit
 from bayes_msc.leaving_out import psis
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.rule import Rule
 from bayes_msc.sampler import structure
@@ -90,6 +91,14 @@ class SpecificationCurve:
     share: float
     statement: str
     label: str
+
+    def __str__(self) -> str:
+        """Return the statement."""
+        return self.statement
+
+    def _repr_html_(self) -> str:
+        parts = [banner(self.label), heading("Specification curve"), paragraph(self.statement)]
+        return block(*parts, table(self.choices), table(self.averages))
 
 
 def specification_curve(

@@ -23,6 +23,7 @@ from bayes_msc.errors import BayesMSCError, PriorError
 from bayes_msc.exact import log_normal_density, update
 from bayes_msc.fit import fit
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.prior import Prior, stance
 from bayes_msc.refits import refit_many
 from bayes_msc.rule import Rule
@@ -75,6 +76,10 @@ class PowerScaling:
     def __str__(self) -> str:
         """Return the verdict on all priors together, in words."""
         return str(self.sensitivity["words"].iloc[0])
+
+    def _repr_html_(self) -> str:
+        parts = [banner(self.label), heading("Power scaling"), paragraph(self)]
+        return block(*parts, table(self.sensitivity), table(self.refits))
 
 
 def power_scaling(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bayes_msc.errors import BayesMSCError
 from bayes_msc.importance import MOST_K
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.published import Published
 from bayes_msc.refits import refit_many
@@ -83,6 +84,10 @@ class PriorMap:
         column = prob_column(self.rule.threshold, self.rule.benefit)
         share = float((self.cells[column] >= self.rule.probability).mean())
         return f"{self.rule.words()}: met in {share:.0%} of the map. {self.note}"
+
+    def _repr_html_(self) -> str:
+        parts = [banner(self.label), heading("Map of priors"), paragraph(self)]
+        return block(*parts, table(self.stances, caption="where the stances lie in the map"))
 
 
 def prior_map(

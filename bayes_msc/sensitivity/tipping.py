@@ -20,6 +20,7 @@ from bayes_msc.imputation import check_strategy, completed, draw_counts
 from bayes_msc.leaving_out import as_for
 from bayes_msc.missing import Plan, plan_of
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.predictor import Draws, draws_of
 from bayes_msc.rule import Rule
 from bayes_msc.sensitivity.refitting import Copies, Question
@@ -58,6 +59,18 @@ class TippingPoint:
 
     curve: pd.DataFrame
     points: pd.DataFrame
+
+    def __str__(self) -> str:
+        """Return what was found, in words."""
+        if self.points.empty:
+            return "Everything that was planned was seen: there is nothing to tip."
+        return " ".join(str(words) for words in self.points["words"])
+
+    def _repr_html_(self) -> str:
+        label = str(self.curve["label"].iloc[0]) if len(self.curve) else ""
+        parts = [banner(label), heading("Tipping point"), paragraph(self)]
+        numbers = self.points.drop(columns="words", errors="ignore")
+        return block(*parts, table(numbers) if len(numbers) else "")
 
 
 def tipping_point(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from bayes_msc.errors import BayesMSCError, SensitivityError, one_of
 from bayes_msc.folders import check_free, put, staged, writable
 from bayes_msc.missing import plan_of
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, listing, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.published import Published
 from bayes_msc.rule import Rule
@@ -22,7 +22,7 @@ from bayes_msc.sensitivity.belief import credibility, needed_prior
 from bayes_msc.sensitivity.carryover import EITHER, FIRST, carryover_widths
 from bayes_msc.sensitivity.curve import check_length, specification_curve
 from bayes_msc.sensitivity.influence import altered_count, fragility, leave_patients_out
-from bayes_msc.sensitivity.page import page, table_html
+from bayes_msc.sensitivity.page import page
 from bayes_msc.sensitivity.power_scaling import power_scaling
 from bayes_msc.sensitivity.prior_map import prior_map
 from bayes_msc.sensitivity.ranking import rank
@@ -89,15 +89,14 @@ class Sensitivity:
         return "\n\n".join([*head, *said, *(f"{n}: {w}" for n, w in self.skipped.items())])
 
     def _repr_html_(self) -> str:
-        banner = f"<p><strong>{html.escape(self.label.upper())}</strong></p>" if self.label else ""
         said = {**self.statements, **{n: f"not made: {w}" for n, w in self.skipped.items()}}
-        lines = "".join(
-            f"<li><em>{html.escape(name)}</em>: {html.escape(words)}</li>"
-            for name, words in said.items()
-        )
-        return (
-            f"<div>{banner}<p>What moves the conclusion: {html.escape(self.rule.words())}</p>"
-            f"{table_html(self.ranking)}<ul>{lines}</ul></div>"
+        ranking = table(self.ranking) if len(self.ranking) else ""
+        return block(
+            banner(self.label),
+            heading(self.name),
+            paragraph(f"What moves the conclusion: {self.rule.words()}"),
+            ranking,
+            listing(said),
         )
 
     def figures(self) -> dict[str, Figure]:

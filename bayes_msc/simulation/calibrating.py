@@ -16,6 +16,8 @@ import pandas as pd
 from bayes_msc.errors import DesignError
 from bayes_msc.files import replace_file
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, paragraph
+from bayes_msc.notebook import table as notebook_table
 from bayes_msc.prior import Prior
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.sbc import adjusted, curves, shares, verdicts
@@ -44,6 +46,9 @@ class Calibration:
     model: Model
     design: Design
     shares: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        return block(heading("Calibration"), paragraph(self.words()), notebook_table(self.table))
 
     @cached_property
     def table(self) -> pd.DataFrame:

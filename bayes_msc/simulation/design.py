@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msc.errors import DesignError, one_of
+from bayes_msc.notebook import block, heading, listing
 from bayes_msc.roles import DESIGNS
 from bayes_msc.trial import Trial
 
@@ -43,6 +44,10 @@ class DropOut:
     probability: float
     per_doubling: float = 0.0
     on_control_only: bool = False
+
+    def _repr_html_(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if value is not None}
+        return block(heading("Drop-out"), listing(shown))
 
     def __post_init__(self) -> None:
         if not 0 < self.probability < 1:
@@ -98,6 +103,10 @@ class Design:
     exposure: float = 1.0
     baseline: bool = False
     drop_out: DropOut | None = None
+
+    def _repr_html_(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if value is not None}
+        return block(heading("Design of a simulated trial"), listing(shown))
 
     def __post_init__(self) -> None:
         one_of(self.kind, DESIGNS, "kind of design", DesignError)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.simulation.cell import grid
 from bayes_msc.simulation.design import Design
@@ -35,6 +36,10 @@ class Characteristics:
 
     table: pd.DataFrame
     trials: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        words = "from simulated trials, not data"
+        return block(heading("Operating characteristics"), paragraph(words), table(self.table))
 
     def thresholds(self, type_one_error: float = 0.05) -> pd.DataFrame:
         """Find the probability to ask for so that a rule errs as often as stated.

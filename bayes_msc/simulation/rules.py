@@ -23,6 +23,7 @@ from bayes_msc.comparators import (
     quasi_poisson_glm,
 )
 from bayes_msc.errors import DesignError, one_of
+from bayes_msc.notebook import block, heading
 from bayes_msc.rule import BENEFITS, Rule
 from bayes_msc.trial import Trial
 
@@ -67,6 +68,9 @@ class IntervalRule:
             raise DesignError(f"the limit of a rule is {self.limit:g}: a rate ratio, above 0")
         one_of(self.benefit, BENEFITS, "direction of benefit", DesignError)
 
+    def _repr_html_(self) -> str:
+        return block(heading(f"Rule: {self.words()}"))
+
     def words(self) -> str:
         """Return the rule in words, such as ``95 % interval below RR 1``."""
         side = "below" if self.benefit == "lower" else "above"
@@ -104,6 +108,9 @@ class RopeRule:
                 f"the probability of a rule is {self.probability:g}: it must be between 0 and 1"
             )
 
+    def _repr_html_(self) -> str:
+        return block(heading(f"Rule: {self.words()}"))
+
     def words(self) -> str:
         """Return the rule in words, such as ``P(0.8 < RR < 1.25) of 0.95 or more``."""
         return f"P({self.low:g} < RR < {self.high:g}) of {self.probability:g} or more"
@@ -138,6 +145,9 @@ class PValueRule:
             raise DesignError(f"the level of a rule is {self.level:g}: between 0 and 1")
         if self.estimate_below is not None and not self.estimate_below > 0:
             raise DesignError(f"estimate_below is {self.estimate_below:g}: a ratio, above 0")
+
+    def _repr_html_(self) -> str:
+        return block(heading(f"Rule: {self.words()}"))
 
     def words(self) -> str:
         """Return the rule in words, such as ``negative-binomial p < 0.05``."""

@@ -14,6 +14,7 @@ from scipy import stats
 
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.operating import characteristics
@@ -164,6 +165,9 @@ class SampleSize:
     simulated: pd.DataFrame
     curve: pd.DataFrame
     p_fit: float
+
+    def _repr_html_(self) -> str:
+        return block(heading("Sample size"), paragraph(self.words()), table(self.simulated))
 
     def words(self) -> str:
         """Say the result in one sentence."""

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msc.errors import DesignError, one_of
+from bayes_msc.notebook import block, heading, listing
 from bayes_msc.parameters import FAMILY_PARAMETERS, SQUARES
 from bayes_msc.prior import Prior
 
@@ -100,6 +101,10 @@ class Truth:
     outlier: float = 1.0
     family: str = "negative-binomial"
 
+    def _repr_html_(self) -> str:
+        shown = {name: value for name, value in vars(self).items() if value is not None}
+        return block(heading("Truth of simulated trials"), listing(shown))
+
     def __post_init__(self) -> None:
         one_of(self.family, FAMILY_PARAMETERS, "count family", DesignError)
         for name in ("rate_ratio", "control_rate", "period_ratio", "outlier"):
@@ -176,6 +181,11 @@ class UncertainTruth:
     base: Truth
     priors: Mapping[str, Prior] = field(default_factory=dict)
     draws: pd.DataFrame | None = None
+
+    def _repr_html_(self) -> str:
+        from_draws = {} if self.draws is None else {"draws": f"{len(self.draws)} of a fit"}
+        shown = {**vars(self.base), **self.priors, **from_draws}
+        return block(heading("Uncertain truth of simulated trials"), listing(shown))
 
     def __post_init__(self) -> None:
         given = [*self.priors, *(self.draws.columns if self.draws is not None else ())]

@@ -23,7 +23,10 @@ from bayes_msc.parameters import family_parameters, parameter
 from bayes_msc.terms import TERMS
 
 ON_LOG_SCALE = ("log_rate", "log_rate_ratio", "period_effect", "carryover_effect")
-COMMANDS = ("", "reanalyze", "fit", "sensitivity", "models", "datasets", "template", "report")
+COMMANDS = (
+    *("", "init", "check", "run"),
+    *("reanalyze", "fit", "sensitivity", "models", "datasets", "template", "report"),
+)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

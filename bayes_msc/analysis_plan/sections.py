@@ -1,0 +1,149 @@
+"""What a plan adds to the report: what was fixed, what stands beside it, what moves it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayes_msc.analysis_plan.verdict import Verdict
+from bayes_msc.report.inputs import file_hash
+from bayes_msc.report.results import Column, Results, Section, Table
+from bayes_msc.sensitivity.whole import PAGE
+
+if TYPE_CHECKING:
+    from bayes_msc.analysis_plan.reading import AnalysisPlan
+    from bayes_msc.sensitivity import Sensitivity
+
+COPY = "analysis-plan.toml"
+
+
+def with_plan(
+    results: Results,
+    plan: AnalysisPlan,
+    verdict: Verdict,
+    beside: pd.DataFrame,
+    found: Sensitivity | None,
+    folder: Path,
+) -> Results:
+    """Return a report with the plan's sections, its tables and its hash."""
+    sections = [_planned(plan, verdict, beside, results.label)]
+    tables: dict[str, pd.DataFrame] = {**results.tables}
+    if len(beside):
+        tables["beside_the_primary_answer"] = beside
+    own = list(results.sections)
+    if found is not None:
+        own.insert(_place(own), _moved(found))
+        if len(found.ranking):
+            tables["what_moves"] = found.ranking
+    return replace(
+        results,
+        title=plan.tables.question.title or results.title,
+        sections=(*sections, *own),
+        tables=tables,
+        manifest={
+            **results.manifest,
+            **_manifest(plan, verdict),
+            "files": {**(results.manifest.get("files") or {}), **_files(plan, folder)},
+        },
+        recipe=_recipe(results, plan),
+    )
+
+
+def _recipe(results: Results, plan: AnalysisPlan) -> Mapping[str, object]:
+    """What it takes to run the analysis again, with the exposure of the rate difference."""
+    asked = plan.tables.estimands
+    return {**results.recipe, "exposure": asked.exposure} if asked else results.recipe
+
+
+def _files(plan: AnalysisPlan, folder: Path) -> dict[str, str]:
+    """SHA-256 of the plan and of the user's files of data, by their place seen from the results."""
+    data = plan.tables.data
+    paths = [plan.folder / name for name in (plan.name, data.file, data.published) if name]
+    return {
+        Path(os.path.relpath(path.resolve(), folder.resolve().parent)).as_posix(): file_hash(path)
+        for path in paths
+        if path.is_file()
+    }
+
+
+def _manifest(plan: AnalysisPlan, verdict: Verdict) -> Mapping[str, object]:
+    return {
+        "plan": plan.name,
+        "plan_sha256": plan.sha256,
+        "rule": verdict.rule.words(),
+        "rule_met": "not judged" if verdict.met is None else "yes" if verdict.met else "no",
+        "plan_seed": plan.tables.computation.seed if plan.tables.computation else "no seed",
+    }
+
+
+def _planned(plan: AnalysisPlan, verdict: Verdict, beside: pd.DataFrame, label: str) -> Section:
+    registered = plan.tables.question.registered
+    tables = (_beside(beside, verdict),) if len(beside) else ()
+    return Section(
+        "plan",
+        "What was planned, and the rule",
+        (
+            f"Data, model, priors, estimands, thresholds and rule were written down in a file, "
+            f"{plan.name}, which stands beside this report as {COPY}. It was checked as a whole "
+            f"before anything was computed. Its SHA-256 is {plan.sha256}.",
+            f"Registered: {registered}."
+            if registered
+            else "The file does not say that it was registered anywhere before the data were seen.",
+            verdict.words,
+        ),
+        tables=tables,
+    )
+
+
+def _beside(beside: pd.DataFrame, verdict: Verdict) -> Table:
+    return Table(
+        "beside-the-primary-answer",
+        "The primary answer, and what the plan wanted to stand beside it. The rule is judged by "
+        "the first row alone.",
+        (
+            Column("estimand", ("estimand",)),
+            Column("prior", ("prior",)),
+            Column("rate ratio", ("median",), "ratio"),
+            Column("95 % interval", ("lower", "upper"), "interval"),
+            Column(verdict.rule.statement, ("prob",), "fixed"),
+            Column("Monte Carlo error", ("mcse",), "number"),
+        ),
+        beside,
+    )
+
+
+def _place(sections: list[Section]) -> int:
+    """Robustness stands before the model card, which ends the report."""
+    keys = [section.key for section in sections]
+    return keys.index("model") if "model" in keys else len(keys)
+
+
+def _moved(found: Sensitivity) -> Section:
+    said = tuple(f"{name}: {words}" for name, words in found.statements.items())
+    skipped = tuple(f"not made: {name}: {words}" for name, words in found.skipped.items())
+    tables: tuple[Table, ...] = ()
+    if len(found.ranking):
+        columns = (
+            Column("what is changed", ("what",)),
+            Column("from", ("lowest",), "fixed"),
+            Column("to", ("highest",), "fixed"),
+            Column("turns the rule's answer", ("turns",)),
+            Column("farthest", ("extreme",)),
+        )
+        words = f"What moves the conclusion: {found.rule.statement} under each change."
+        shown = found.ranking.assign(
+            turns=["yes" if turned else "no" for turned in found.ranking["turns"]]
+        )
+        tables = (Table("what-moves", words, columns, shown),)
+    return Section(
+        "planned-sensitivity",
+        "What moves the conclusion",
+        (f"The analyses of sensitivity that the plan asks for, in full in {PAGE}.",),
+        points=(*said, *skipped),
+        tables=tables,
+    )
