@@ -155,7 +155,7 @@ class Sensitivity:
                 pictures = {name: to_svg(f, name) for name, f in self.figures().items()}
                 for name, svg in pictures.items():
                     (stage / FIGURES / f"{name}.svg").write_text(svg, encoding="utf-8")
-                text = page(self.name, self._repr_html_(), self.tables, pictures)
+                text = page(self, pictures)
                 (stage / PAGE).write_text(text, encoding="utf-8")
                 put(folder, stage, OWNED)
         return folder
