@@ -19,6 +19,10 @@ Array = NDArray[np.float64]
 
 #: Draws that a bend, a slope or a skewness is shrunk by, as if they had been seen without it.
 _SHRINK = 20.0
+#: Points of less than this share of the largest weight take no part in a fit.
+_LEAST_WEIGHT = 1e-9
+#: Log of the largest widening that a fit takes out of a residual.
+_WIDEST = 20.0
 _STEEPEST = 0.4
 _LOG_ROOT_2PI = 0.5 * np.log(2.0 * np.pi)
 _SKEWS = np.linspace(-1.2, 1.2, 97)
@@ -173,6 +177,9 @@ def fitted(points: Array, weights: Array, order: NDArray[np.int64], tail: float)
     order : ndarray of int, shape (d,)
     tail : float
     """
+    # points far out have no weight, but numbers that overflow
+    heavy = weights > _LEAST_WEIGHT * weights.max()
+    points, weights = points[heavy], weights[heavy] / weights[heavy].sum()
     size = 1.0 / float(np.sum(weights**2))
     keep = size / (size + _SHRINK)
     skewness, means, sds = _moments(tail)
@@ -184,7 +191,8 @@ def fitted(points: Array, weights: Array, order: NDArray[np.int64], tail: float)
         relative = residual**2 / (weights @ residual**2) - 1.0
         slope = 0.5 * keep * (before.variables @ (weights * relative))
         slope = np.clip(slope, -_STEEPEST, _STEEPEST)
-        residual = residual * np.exp(-slope @ before.variables)
+        wider = np.clip(slope @ before.variables, -_WIDEST, _WIDEST)
+        residual = residual * np.exp(-wider)
         sd = np.sqrt(weights @ residual**2)
         third = keep * (weights @ residual**3) / sd**3
         skew[j] = np.interp(third, skewness, _SKEWS)

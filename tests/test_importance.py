@@ -248,3 +248,14 @@ def test_a_point_too_far_out_for_floating_point_has_density_zero() -> None:
     near, far = proposal.log_density(np.array([[0.0, 0.0], [1e200, -1e200]]))
     assert np.isfinite(near)
     assert far == -np.inf
+
+
+def test_points_without_weight_do_not_spoil_a_fit() -> None:
+    rng = np.random.default_rng(5)
+    points, order = rng.normal(size=(400, 3)), np.arange(3)
+    astray = points.copy()
+    astray[:5] = rng.choice([-1e150, 1e150], size=(5, 3))
+    weights = np.r_[np.zeros(5), np.full(395, 1 / 395)]
+    plain, found = (fitted(p, weights, order, 0.9) for p in (points, astray))
+    np.testing.assert_array_equal(plain.scale, found.scale)
+    np.testing.assert_array_equal(plain.curves[2], found.curves[2])
