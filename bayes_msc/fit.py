@@ -25,6 +25,7 @@ from bayes_msc.trial import Trial
 PACKAGES = ("bayes-msc", "pymc", "pytensor", "nutpie", "numba", "arviz", "numpy", "pandas", "scipy")
 
 
+NUTS, IMPORTANCE = "nutpie NUTS", "adaptive importance sampling"
 TOO_FEW = "too few draws for the Monte Carlo error of a probability"
 #: Second attempt, where the diagnostics of the first failed.
 CAREFUL = Settings(draws=2000, tune=2000, chains=4, target_accept=0.99)
@@ -96,10 +97,48 @@ def fit(
     raw, failed = None, ""
     if engine == "fast" or (engine == "auto" and card.patient_effect == "integrated"):
         raw, failed = _fast(sampler, card, trial, settings, seed)
-    name = "nutpie NUTS" if raw is None else "adaptive importance sampling"
+    name = NUTS if raw is None else IMPORTANCE
     if raw is None:
         raw, settings, reason = _nuts(sampler, card, trial, settings, seed, cores, progress)
         failed = "; ".join(filter(None, (failed, reason)))
+    tree = assemble(trial, card, rows, raw, seed)
+    tree.attrs.update(_attributes(trial, card, settings, seed, failed))
+    tree.attrs["engine"] = name
+    return tree
+
+
+def repeat(
+    stored: xr.DataTree, *, cores: int | None = None, progress: bool | None = None
+) -> xr.DataTree:
+    """Make a fit once more from its own attributes, with the settings it ended with.
+
+    There is no second attempt: where the first had failed, the settings stored are those of the
+    second. On the same versions and the same kind of processor the draws are the same.
+
+    Parameters
+    ----------
+    stored : xarray.DataTree
+        From ``fit`` or ``load_fit``.
+    cores : int, optional
+        Chains that run at once; by default as many as there are cores.
+    progress : bool, optional
+        Whether to show a progress bar; by default where there is a terminal to show it on.
+
+    Returns
+    -------
+    xarray.DataTree
+        As from ``fit``.
+    """
+    trial, card = trial_of(stored), model_of(stored)
+    settings, seed = Settings(**json.loads(stored.attrs["settings"])), int(stored.attrs["seed"])
+    progress = sys.stderr.isatty() if progress is None else progress
+    rows, sampler = arrange(trial, card), Sampler.of(card, trial)
+    raw, failed = None, ""
+    if stored.attrs["engine"] == IMPORTANCE:
+        raw, failed = _fast(sampler, card, trial, settings, seed)
+    name = NUTS if raw is None else IMPORTANCE
+    if raw is None:
+        raw = sampler.sample(card, trial, settings, seed, cores, progress)
     tree = assemble(trial, card, rows, raw, seed)
     tree.attrs.update(_attributes(trial, card, settings, seed, failed))
     tree.attrs["engine"] = name

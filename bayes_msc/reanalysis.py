@@ -84,6 +84,17 @@ class Reanalysis:
     tau_priors: tuple[Prior, ...]
     mu_prior: Prior
 
+    @property
+    def same_side(self) -> float:
+        """Probability that a second trial of the same size ends on the same side of 1.
+
+        As judged by the trial alone: the next estimate is normal around this one, with the
+        variance of both (Killeen 2005), so that the probability is ``Phi(|z| / sqrt(2))``.
+        """
+        from scipy.special import ndtr
+
+        return float(ndtr(abs(self.log_rate_ratio) / (self.se * math.sqrt(2))))
+
     def __str__(self) -> str:
         """Return a few lines: the derived estimate and one line a stance."""
         return "\n".join(_lines(self))

@@ -6,6 +6,7 @@ import itertools
 import re
 
 import numpy as np
+import prose_grid
 import pytest
 
 from bayes_msc.prior import Prior
@@ -113,7 +114,10 @@ def test_ratio_is_not_over_precise(value: float, expected: str) -> None:
         (1.09, "9 % more"),
         (1.0, "neither fewer nor more"),
         (2.0, "2 times as many"),
+        (1.997, "2 times as many"),
         (3.5, "3.50 times as many"),
+        (12.0, "12 times as many"),
+        (60.04, "60 times as many"),
         (0.001, ">99 % fewer"),
     ],
 )
@@ -183,3 +187,31 @@ def test_nobody_is_called_significant() -> None:
         for p, w, m in itertools.product(GRID[::50], (WORDS, MORE_IS_GOOD), (0.2, 1.0, 3.0))
     ]
     assert not any(word in text for text in texts for word in ("significant", "p-value", "proved"))
+
+
+def test_sentences_over_the_grid_read_as_they_were_approved() -> None:
+    # after a change that is meant: python tests/prose_grid.py, and read what it wrote
+    assert prose_grid.text() == prose_grid.GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "median", [*np.geomspace(0.001, 0.99, 20), 1.0, *np.geomspace(1.01, 1000, 20)]
+)
+def test_size_and_direction_agree_over_the_whole_range(median: float) -> None:
+    lower, upper = median / 4, median * 4
+    text = prose.estimate(median, lower, upper).replace(prose.NO_BREAK, " ")
+    best = text.split("(rate ratio")[0]
+    if median == 1:
+        assert "neither fewer nor more" in best
+    else:
+        assert ("fewer" in best) == (median < 1)
+        assert ("more" in best or "many" in best) == (median > 1)
+    assert "100 %" not in text
+    assert ">99 % more" not in text
+    assert "nan" not in text
+
+
+def test_enthusiast_hopes_for_what_is_good() -> None:
+    chances = {"sceptical": 0.7, "enthusiastic": 0.9}
+    assert "to be halved" in prose.opinions(chances, "MSC")
+    assert "to be doubled" in prose.opinions(chances, "MSC", "higher")

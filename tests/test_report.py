@@ -94,10 +94,19 @@ def test_stance_table_shows_the_exact_probabilities(reanalysis: Made) -> None:
 def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
     results, figures = reanalysis
     keys = [section.key for section in results.sections]
-    assert keys == ["stances", "evidence", "prediction", "paper", "assumed", "patients"]
+    assert keys == [
+        "stances",
+        "evidence",
+        "prediction",
+        "paper",
+        "assumed",
+        "patients",
+        "paste",
+        "checklists",
+    ]
     assert set(figures) == {"stances", "probability-curves", "forest"}
     command = "bayes-msc fit llufriu2014_reconstructed --model crossover-negative-binomial"
-    assert results.sections[-1].code == f"{command} --out results2/"
+    assert results.sections[5].code == f"{command} --out results2/"
     html = render_html(results, figures)
     for text in ("10.1371/journal.pone.0113936", "several copies agree", "0.0655", command):
         assert text in html
@@ -110,6 +119,12 @@ def test_reanalysis_without_other_trials_says_so() -> None:
     assert set(figures) == {"stances", "probability-curves"}
     assert "evidence" not in [section.key for section in results.sections]
     assert "9 patients and no other trial" in results.answer[2]
+    draws = np.random.default_rng(3).normal(alone().log_rate_ratio, alone().se, (2, 200_000))
+    second = draws[0] + draws[1] - alone().log_rate_ratio
+    assert alone().same_side == pytest.approx((second < 0).mean(), abs=0.004)
+    assert results.answer[2].endswith(
+        f"probability {alone().same_side:.0%}.".replace("%", "\u00a0%")
+    )
     assert "Only one prior" in results.answer[1]
 
 
@@ -131,7 +146,17 @@ def test_alternative_texts_come_from_the_numbers(reanalysis: Made) -> None:
 def test_fit_report_is_complete(fitted: Made) -> None:
     results, figures = fitted
     keys = [section.key for section in results.sections]
-    assert keys == ["data", "effect", "patients", "checks", "leave-one-out", "model"]
+    assert keys == [
+        "data",
+        "effect",
+        "patients",
+        "checks",
+        "leave-one-out",
+        "model",
+        "paste",
+        "card",
+        "checklists",
+    ]
     assert len(figures) == 6
     assert results.answer[0].startswith("If the reconstruction is right, ")
     statements = results.tables["statements"]
@@ -339,6 +364,20 @@ def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
+FOUNDING_TABLES = (
+    "checklist-barg",
+    "checklist-fda",
+    "checklist-robust",
+    "consistency",
+    "curve",
+    "external",
+    "forest",
+    "prediction",
+    "routes",
+    "stance-priors",
+    "stances",
+    "statements",
+)
 FOUNDING_FILES = {
     "report.html",
     "results.json",
@@ -346,6 +385,12 @@ FOUNDING_FILES = {
     "figures/stances.svg",
     "figures/probability-curves.svg",
     "figures/forest.svg",
+    "figures/stances.png",
+    "figures/probability-curves.png",
+    "figures/forest.png",
+    "references.bib",
+    "tables",
+    *(f"tables/{name}.csv" for name in FOUNDING_TABLES),
 }
 
 

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from bayes_msc.cli.analysis import fit, reanalyze, report, template
+from bayes_msc.cli.analysis import fit, reanalyze, template
 from bayes_msc.cli.library import datasets_app, models_app
 from bayes_msc.cli.options import BAD_INPUT, STOPPED
 from bayes_msc.cli.reconstruction import reconstruct
 from bayes_msc.cli.robustness import sensitivity
 from bayes_msc.cli.simulation import simulate
 from bayes_msc.errors import BayesMSCError
+from bayes_msc.report_commands import report, verify
 from bayes_msc.terminal import console, errors
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (reanalyze, fit, sensitivity, reconstruct, simulate, template, report):
+for command in (reanalyze, fit, sensitivity, reconstruct, simulate, template, report, verify):
     app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")

@@ -1,4 +1,4 @@
-"""The commands that analyse a trial, and those around them: a template, and the report again."""
+"""The commands that analyse a trial, and the one that writes a template."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bayes_msc.cli import options
+from bayes_msc.report_commands import inputs
 from bayes_msc.terminal import announce, headline, readable, show, stance_table, where
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def reanalyze(
         thresholds=threshold,
         method=method.value,
     )
-    results = _write(result, out, force)
+    read = external if external else [other.name for other in result.external_trials]
+    results = _write(result, out, force, inputs([trial, *read]))
     headline(results)
     show(stance_table(result), "What each prior stance makes of the trial")
     where(out)
@@ -102,6 +104,7 @@ def fit(
     force: options.Force = False,
 ) -> None:
     """Fit a model to the counts of every patient."""
+    from bayes_msc.datasets import trial_names
     from bayes_msc.fit import card_for, save_fit
     from bayes_msc.fit import fit as run
     from bayes_msc.report.write import check_folder
@@ -140,7 +143,9 @@ def fit(
         engine=engine.value,
     )
     statements = _statements(result, threshold, rope)
-    results = _write(result, out, force, statements, lambda path: save_fit(result, path))
+    named = given.name if trial in trial_names() else trial
+    files = inputs([named, *([model] if model else [])])
+    results = _write(result, out, force, files, statements, lambda path: save_fit(result, path))
     headline(results)
     show(readable(statements), "Statements")
     where(out)
@@ -170,22 +175,6 @@ def template(
     typer.echo(f"  {shlex.join(line)}")
 
 
-def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that holds results.json and figures.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="HTML file (default: in that folder).")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file named by --out.")] = False,
-) -> None:
-    """Render the report of a results folder again."""
-    from bayes_msc.report import read_figures, read_results, render_html, write_html
-
-    results = read_results(folder)
-    html = render_html(results, read_figures(folder, results))
-    path = write_html(html, out or folder / "report.html", force or out is None)
-    typer.echo(f"Wrote {path}")
-
-
 def _check_statements(thresholds: list[float] | None, rope: tuple[float, float] | None) -> None:
     from bayes_msc.estimands import check_ratios
 
@@ -205,12 +194,13 @@ def _write(
     source: Reanalysis | xr.DataTree,
     out: Path,
     force: bool,
+    files: dict[str, str],
     statements: pd.DataFrame | None = None,
     save: Callable[[Path], object] | None = None,
 ) -> Results:
     from bayes_msc.report import build, write_results
 
     command = shlex.join(["bayes-msc", *sys.argv[1:]])
-    results, figures = build(source, command, statements)
+    results, figures = build(source, command, statements, files)
     write_results(results, out, figures, fit=save, force=force)
     return results

@@ -22,7 +22,7 @@ from bayes_msc.plots.simulation import (
     success_curves,
     success_map,
 )
-from bayes_msc.plots.style import to_svg
+from bayes_msc.plots.style import to_png, to_svg
 
 __all__ = [
     "averaged",
@@ -50,6 +50,7 @@ __all__ = [
     "success_curves",
     "success_map",
     "tipping",
+    "to_png",
     "to_svg",
     "trajectories",
     "two_periods",

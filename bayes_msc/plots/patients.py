@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from bayes_msc.trial import Trial
 
+#: Patients whose names fit beside a figure of one page, and inches of the tallest figure.
+NAMED, TALLEST = 60, 8.5
 PANELS = 24
 TIMES = {"month": "month", "scan": "scan", "period": "period"}
 
@@ -207,16 +209,28 @@ def patient_effects(table: pd.DataFrame, label: str = "") -> Figure:
         What the counts are if they are not data.
     """
     low, high = np.log(table["lower"].min()), np.log(table["upper"].max())
-    many = len(table) > 30
+    many, crowd = len(table) > 30, len(table) > NAMED
     with style.look():
-        figure = style.new_figure(0.9 + (0.13 if many else 0.26) * len(table), label)
+        height = 0.9 + (0.13 if many else 0.26) * len(table)
+        figure = style.new_figure(min(height, TALLEST), label)
         axes = figure.subplots()
         title = "rate as a multiple of the typical patient's"
         style.ratio_axis(axes, *style.ratio_limits(float(low), float(high)), title)
         rows = np.arange(len(table))
-        axes.hlines(rows, np.log(table["lower"]), np.log(table["upper"]), color=style.BLUE)
-        axes.plot(np.log(table["fold"]), rows, "o", color=style.BLUE, markersize=4)
-        axes.set_yticks(rows, [str(name)[:24] for name in table["patient"]])
+        axes.hlines(
+            rows,
+            np.log(table["lower"]),
+            np.log(table["upper"]),
+            color=style.BLUE,
+            linewidth=0.7 if crowd else 1.6,
+        )
+        size = 2 if crowd else 4
+        axes.plot(np.log(table["fold"]), rows, "o", color=style.BLUE, markersize=size)
+        # more names than a page holds: the table of patients has them
+        names = [] if crowd else [str(name)[:24] for name in table["patient"]]
+        axes.set_yticks(rows[: len(names)], names)
+        if crowd:
+            axes.set_ylabel(f"{len(table)} patients, highest rate at the top")
         axes.tick_params(axis="y", length=0, labelsize=6.5 if many else 8.5)
         axes.set_ylim(len(table) - 0.4, -0.6)
         axes.grid(axis="x", color="#e1e5eb", linewidth=0.6)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bayes_msc.report.csv_tables import csv_tables
+from bayes_msc.report.docx import render_docx
+from bayes_msc.report.formats import check_formats, write_one, write_report
 from bayes_msc.report.html import render_html
+from bayes_msc.report.markdown import render_markdown
+from bayes_msc.report.pdf import render_pdf
+from bayes_msc.report.pictures import Pictures
 from bayes_msc.report.results import Results, from_json, to_json
 from bayes_msc.report.write import read_figures, read_results, write_html, write_results
 
@@ -16,22 +24,32 @@ if TYPE_CHECKING:
     from bayes_msc.reanalysis import Reanalysis
 
 __all__ = [
+    "Pictures",
     "Results",
     "build",
+    "check_formats",
+    "csv_tables",
     "from_json",
     "read_figures",
     "read_results",
+    "render_docx",
     "render_html",
+    "render_markdown",
+    "render_pdf",
     "report",
     "to_json",
     "write_html",
+    "write_report",
     "write_results",
 ]
 
 
 def build(
-    source: Reanalysis | xr.DataTree, command: str = "", statements: pd.DataFrame | None = None
-) -> tuple[Results, dict[str, str]]:
+    source: Reanalysis | xr.DataTree,
+    command: str = "",
+    statements: pd.DataFrame | None = None,
+    files: Mapping[str, str] | None = None,
+) -> tuple[Results, Pictures]:
     """Turn a reanalysis or a fit into what its report says, and into its figures.
 
     Parameters
@@ -42,14 +60,25 @@ def build(
         The command that was typed, for the manifest.
     statements : DataFrame, optional
         What ``summarize`` returned for thresholds or a ROPE of your own, for a fit.
+    files : Mapping of str to str, optional
+        SHA-256 of what was read, by name: see ``inputs.hashes``.
 
     Returns
     -------
     Results
         The report.
-    dict of str to str
-        SVG text by figure name.
+    Pictures
+        SVG text by figure name, and PNG.
     """
+    results, pictures = _built(source, command, statements)
+    if files:
+        results = replace(results, manifest={**results.manifest, "files": dict(files)})
+    return results, pictures
+
+
+def _built(
+    source: Reanalysis | xr.DataTree, command: str, statements: pd.DataFrame | None
+) -> tuple[Results, Pictures]:
     from bayes_msc.reanalysis import Reanalysis
 
     if isinstance(source, Reanalysis):
@@ -62,14 +91,15 @@ def build(
 
 
 def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = False) -> Path:
-    """Write the report on a reanalysis or a fit as one HTML file that opens offline.
+    """Write the report on a reanalysis or a fit as one file, by default a page that opens offline.
 
     Parameters
     ----------
     source : Reanalysis or DataTree
         What ``reanalyze`` or ``fit`` returned.
     path : str or Path
-        The file to write.
+        The file to write. Its ending names the format: ``.docx``, ``.pdf``, ``.md`` (with a folder
+        of figures beside it), and HTML for any other.
     force : bool
         Replace a file that is there already.
 
@@ -81,7 +111,8 @@ def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = Fal
     Raises
     ------
     OutputError
-        If the file is there and ``force`` is false, or cannot be written.
+        If the file is there and ``force`` is false, or cannot be written, or its format needs an
+        extra that is not installed: the message says which.
 
     Examples
     --------
@@ -89,4 +120,4 @@ def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = Fal
     >>> bm.report(bm.reanalyze(bm.load_published("llufriu2014")), "report.html")  # doctest: +SKIP
     """
     results, figures = build(source)
-    return write_html(render_html(results, figures), path, force)
+    return write_one(results, figures, path, force)

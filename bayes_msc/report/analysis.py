@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,9 +18,16 @@ from bayes_msc.fit import model_of, trial_of
 from bayes_msc.prior import Prior
 from bayes_msc.report import analysis_sections as parts
 from bayes_msc.report import prose, tables
+from bayes_msc.report.checklists import with_checklists
+from bayes_msc.report.inputs import fit_recipe
 from bayes_msc.report.manifest import stamp
 from bayes_msc.report.panel import panel_of_fit
+from bayes_msc.report.methods_text import fit_methods
+from bayes_msc.report.paste import paste
+from bayes_msc.report.pictures import Pictures
+from bayes_msc.report.references import bibliography
 from bayes_msc.report.results import Results, Source
+from bayes_msc.report.results_text import fit_results
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +42,7 @@ CURVE = tuple(np.geomspace(1 / 16, 16, 257))
 
 def build(
     fit: xr.DataTree, command: str = "", statements: pd.DataFrame | None = None
-) -> tuple[Results, dict[str, str]]:
+) -> tuple[Results, Pictures]:
     """Turn a fit into what its report says, and into its figures.
 
     Parameters
@@ -50,8 +58,8 @@ def build(
     -------
     Results
         The report.
-    dict of str to str
-        SVG text by figure name.
+    Pictures
+        SVG text by figure name, and PNG.
     """
     trial, model = trial_of(fit), model_of(fit)
     full = {
@@ -66,6 +74,8 @@ def build(
     priors = model.priors_for(trial)
     failed = failures(full["diagnostics"])
     everywhere = failed.get("posterior", ())
+    sources = _sources(trial, model)
+    paper = paste(fit_methods(fit, trial, model, priors), fit_results(full, trial))
     results = Results(
         kind="fit",
         title=trial.title,
@@ -87,13 +97,17 @@ def build(
             ),
             parts.left_out(full["leave_one_out"], (*everywhere, *failed.get("leave-one-out", ()))),
             parts.model_card(model, priors, model.terms_for(trial)),
+            replace(paper, notices=everywhere),
+            parts.card(model),
         ),
         tables=full,
-        sources=_sources(trial, model),
+        sources=sources,
         manifest=_manifest(fit, trial, command),
         panel=panel_of_fit(fit, trial, priors["log_rate_ratio"], everywhere),
+        bibliography=bibliography(paper.paragraphs, sources),
+        recipe=fit_recipe(full["statements"]),
     )
-    return results, _draw(fit, trial, full, priors)
+    return with_checklists(results), _draw(fit, trial, full, priors)
 
 
 def failures(diagnostics: pd.DataFrame) -> dict[str, tuple[str, ...]]:
@@ -169,6 +183,7 @@ def _manifest(fit: xr.DataTree, trial: Trial, command: str) -> dict[str, object]
     return {
         "data": trial.name,
         "provenance": trial.label or "data",
+        "design": trial.design,
         "data_sha256": attrs["data_sha256"],
         "model": attrs["model_name"],
         "model_sha256": attrs["model_sha256"],
@@ -186,7 +201,7 @@ def _draw(
     trial: Trial,
     full: Mapping[str, pd.DataFrame],
     priors: Mapping[str, Prior],
-) -> dict[str, str]:
+) -> Pictures:
     label = trial.label
     order = full["patients"].sort_values("fold", ascending=False)
     figures = {
@@ -197,4 +212,4 @@ def _draw(
         "rootogram": plots.rootogram(full["rootogram"], f"{trial.endpoint} in one count", label),
         "prior-posterior": plots.prior_posterior(fit, priors, label),
     }
-    return {name: plots.to_svg(figure, name) for name, figure in figures.items()}
+    return Pictures(figures)

@@ -13,6 +13,7 @@ from bayes_msc.plots.patients import PANELS
 from bayes_msc.prior import Prior
 from bayes_msc.report import prose, tables
 from bayes_msc.report.results import Column, Figure, Section, Table
+from bayes_msc.report.symbols import symbols
 
 if TYPE_CHECKING:
     from bayes_msc.model import Model
@@ -268,7 +269,7 @@ def model_card(model: Model, priors: Mapping[str, Prior], terms: tuple[str, ...]
     return Section(
         "model",
         "The model and its priors",
-        (model.summary.strip().replace("\n", " "),),
+        (model.summary.strip().replace("\n", " "), *symbols(model.family, terms, integrated)),
         points=(
             f"Counts: {model.family.replace('-', ' ')}.",
             f"Terms: {prose.listed([term.replace('_', ' ') for term in terms])}.",
@@ -303,3 +304,9 @@ def model_card(model: Model, priors: Mapping[str, Prior], terms: tuple[str, ...]
             ),
         ),
     )
+
+
+def card(model: Model) -> Section:
+    """The card itself, ready to be copied and changed."""
+    words = "The exact specification of the model, as a file that can be used again."
+    return Section("card", "The model card", (words,), code=model.to_toml().strip())

@@ -91,8 +91,9 @@ def change(rate_ratio: float) -> str:
         return "neither fewer nor more"
     if rate_ratio < 1:
         return f"{percent(amount)} fewer"
-    if rate_ratio >= 2:
-        return f"{ratio(rate_ratio).removesuffix('.00')} times as many"
+    # what is printed as 2.00 is called twice, not "more than 99 % more"
+    if rate_ratio >= 1.995:
+        return f"{ratio(rate_ratio).removesuffix('.00').removesuffix('.0')} times as many"
     return f"{percent(amount)} more"
 
 
@@ -179,26 +180,29 @@ def opening(stance: str) -> str:
     return known.get(stance, f"Starting from the prior “{stance}”")
 
 
-def believer(stance: str) -> str:
+def believer(stance: str, benefit: str = "lower") -> str:
     """Return who holds a stance, for a list of opinions."""
+    hoped = "halved" if benefit == "lower" else "doubled"
     known = {
         "vague": "somebody who trusts the trial alone",
         "weak": "somebody without an opinion on the direction",
         "sceptical": "a sceptic, who expects most new treatments to do little,",
-        "enthusiastic": "an enthusiast, who expected the rate to be halved,",
+        "enthusiastic": f"an enthusiast, who expected the rate to be {hoped},",
     }
     return known.get(stance, f"somebody who holds the prior “{stance}”")
 
 
-def opinions(probabilities: dict[str, float], active: str) -> str:
+def opinions(probabilities: dict[str, float], active: str, benefit: str = "lower") -> str:
     """Return one sentence on how the answer moves with what was believed before.
 
     Parameters
     ----------
     probabilities : dict of str to float
-        Posterior probability of fewer events, by stance.
+        Posterior probability of benefit, by stance.
     active : str
         The treatment under test.
+    benefit : str
+        ``lower`` if fewer events are good for the patient, ``higher`` if more are.
     """
     if len(probabilities) < 2:
         only = "".join(probabilities)
@@ -216,8 +220,8 @@ def opinions(probabilities: dict[str, float], active: str) -> str:
         else "How far to believe it depends on what one believed before"
     )
     return (
-        f"{lead}: {believer(one)} should put the probability that {active} helps at all at "
-        f"{percent(p)}, {believer(other)} at {percent(q)}."
+        f"{lead}: {believer(one, benefit)} should put the probability that {active} helps at all "
+        f"at {percent(p)}, {believer(other, benefit)} at {percent(q)}."
     )
 
 

@@ -11,9 +11,16 @@ from bayes_msc import plots
 from bayes_msc.printed import CERTAINTY
 from bayes_msc.report import prose
 from bayes_msc.report import reanalysis_sections as parts
+from bayes_msc.report.checklists import with_checklists
+from bayes_msc.report.inputs import reanalysis_recipe
 from bayes_msc.report.manifest import made_with, stamp
 from bayes_msc.report.panel import panel_of_reanalysis
+from bayes_msc.report.methods_text import reanalysis_methods
+from bayes_msc.report.paste import paste
+from bayes_msc.report.pictures import Pictures
+from bayes_msc.report.references import bibliography
 from bayes_msc.report.results import Results, Source
+from bayes_msc.report.results_text import reanalysis_results
 
 if TYPE_CHECKING:
     from bayes_msc.published import Published
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 HEADLINE = ("vague", "weak")
 
 
-def build(result: Reanalysis, command: str = "") -> tuple[Results, dict[str, str]]:
+def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
     """Turn a reanalysis into what its report says, and into its figures.
 
     Parameters
@@ -36,10 +43,11 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, dict[str, str
     -------
     Results
         The report.
-    dict of str to str
-        SVG text by figure name.
+    Pictures
+        SVG text by figure name, and PNG.
     """
     table, published = by_stance(result.statements), result.published
+    paper = paste(reanalysis_methods(result), reanalysis_results(result, table))
     sections = (
         parts.stances(result, table),
         parts.evidence(result),
@@ -47,7 +55,9 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, dict[str, str
         parts.paper(result),
         parts.assumed(result),
         parts.patients(result),
+        paper,
     )
+    sources = tuple(_source(trial) for trial in (published, *result.external_trials))
     results = Results(
         kind="reanalysis",
         title=published.title,
@@ -56,7 +66,7 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, dict[str, str
         answer=answer(result, table),
         sections=tuple(section for section in sections if section is not None),
         tables=_all_tables(result),
-        sources=tuple(_source(trial) for trial in (published, *result.external_trials)),
+        sources=sources,
         manifest={
             "data": published.name,
             "data_sha256": published.sha256,
@@ -68,8 +78,10 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, dict[str, str
             **stamp(command),
         },
         panel=panel_of_reanalysis(result, headline(table["stance"])),
+        bibliography=bibliography(paper.paragraphs, sources),
+        recipe=reanalysis_recipe(result),
     )
-    return results, _draw(result)
+    return with_checklists(results), _draw(result)
 
 
 def by_stance(statements: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +121,11 @@ def answer(result: Reanalysis, table: pd.DataFrame) -> tuple[str, ...]:
         f"{prose.opening(name)}, {prose.benefit(chances[name], words)}: "
         + prose.estimate(main["median"], main["lower"], main["upper"])
     )
-    return first, prose.opinions(chances, words.active), _others(result, chances[name])
+    return (
+        first,
+        prose.opinions(chances, words.active, words.benefit),
+        _others(result, chances[name]),
+    )
 
 
 def _others(result: Reanalysis, before: float) -> str:
@@ -118,8 +134,9 @@ def _others(result: Reanalysis, before: float) -> str:
     if result.external.empty:
         n = result.published.active.n + result.published.control.n
         return (
-            f"This rests on {n} patients and no other trial, so one more trial can still change "
-            "it a good deal."
+            f"This rests on {n} patients and no other trial: a second trial just like it would "
+            "find a rate ratio on the same side of 1 with probability "
+            f"{prose.percent(result.same_side)}."
         )
     first = result.external[result.external["tau_prior"] == result.external["tau_prior"].iloc[0]]
     chance = first.set_index("target")[parts.good_column(result)].astype(float)
@@ -165,7 +182,7 @@ def _source(published: Published) -> Source:
     return Source(f"{text}.", source.doi, f"{certainty} ({CERTAINTY[published.certainty]}).")
 
 
-def _draw(result: Reanalysis) -> dict[str, str]:
+def _draw(result: Reanalysis) -> Pictures:
     benefit = result.published.benefit
     figures = {
         "stances": plots.stance_densities(result.densities, benefit),
@@ -173,4 +190,4 @@ def _draw(result: Reanalysis) -> dict[str, str]:
     }
     if not result.external.empty:
         figures["forest"] = plots.forest(result.forest, benefit)
-    return {name: plots.to_svg(figure, name) for name, figure in figures.items()}
+    return Pictures(figures)

@@ -226,6 +226,10 @@ class Results:
         Failed checks, each with what to do.
     panel : Mapping
         What a reader's own prior needs (see ``bayes_msc.report.panel``); empty for no panel.
+    bibliography : str
+        BibTeX of what the report cites.
+    recipe : Mapping
+        What it takes to run the analysis again, beside the manifest and the fit.
     """
 
     kind: str
@@ -240,6 +244,8 @@ class Results:
     subtitle: str = ""
     banner: tuple[str, ...] = ()
     panel: Mapping[str, Any] = field(default_factory=dict)
+    bibliography: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -264,6 +270,8 @@ def to_json(results: Results) -> str:
         "sources": [vars(source) for source in results.sources],
         "manifest": dict(results.manifest),
         "panel": dict(results.panel),
+        "bibliography": results.bibliography,
+        "recipe": dict(results.recipe),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -351,6 +359,9 @@ def _results_in(content: dict[str, Any]) -> Results:
         subtitle=content["subtitle"],
         banner=tuple(content["banner"]),
         panel=content.get("panel", {}),
+        # results of the first edition have neither
+        bibliography=content.get("bibliography", ""),
+        recipe=content.get("recipe", {}),
     )
 
 

@@ -1,0 +1,252 @@
+"""An analysis that is run again gives the same numbers, and what has changed is named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import xarray as xr
+from report_samples import founding
+
+import bayes_msc as bm
+from bayes_msc import verify as module
+from bayes_msc.errors import OutputError
+from bayes_msc.fit import repeat, save_fit
+from bayes_msc.prior import Prior
+from bayes_msc.report import build, read_results, write_results
+from bayes_msc.report.inputs import bundled_hash, file_hash, hashes
+from bayes_msc.verify import AGREES, CHANGED, DIFFERS, IDENTICAL, verify
+
+
+def stored(source: Any, folder: Path, files: dict[str, str] | None = None) -> Path:
+    results, figures = build(source, "typed", files=files)
+    save = None if isinstance(source, bm.Reanalysis) else lambda path: save_fit(source, path)
+    return write_results(results, folder, dict(figures), fit=save, force=True)
+
+
+def edited(folder: Path, change: Any) -> Path:
+    path = folder / "results.json"
+    content = json.loads(path.read_text("utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+def cells(content: dict[str, Any], table: str, column: str) -> tuple[list[Any], int]:
+    frame = content["tables"][table]
+    return frame["rows"], frame["columns"].index(column)
+
+
+@pytest.fixture(scope="module")
+def fast(crossover: bm.Trial) -> xr.DataTree:
+    return bm.fit(crossover, "crossover-negative-binomial", seed=3, engine="fast")
+
+
+def test_reanalysis_agrees_bit_for_bit(tmp_path: Path) -> None:
+    found = verify(stored(founding(), tmp_path / "r"))
+    assert found.ok
+    assert set(found.statements["verdict"]) == {IDENTICAL}
+    statements, external = founding().statements, founding().external
+    want = int(statements[["median", "lower", "upper", "probability"]].notna().sum().sum())
+    want += len(external) * (3 + sum(str(c).startswith("probability_") for c in external))
+    assert len(found.statements) == want
+    assert found.versions.empty
+    assert "0 differ" in str(found)
+
+
+def test_reanalysis_with_choices_of_its_own_agrees(tmp_path: Path) -> None:
+    published = replace(bm.load_published("mesems2021"), benefit="higher", endpoint="steps")
+    mine = {"mine": Prior.student_t(4, 0.1, 0.7, "for a test")}
+    result = bm.reanalyze(published, stances=mine, external=[], thresholds=[1.1, 1.7])
+    found = verify(stored(result, tmp_path / "r"))
+    assert set(found.statements["verdict"]) == {IDENTICAL}
+    assert (found.inputs["state"] == "unchanged").all()
+
+
+def test_a_number_that_was_altered_differs(tmp_path: Path) -> None:
+    folder = stored(founding(), tmp_path / "r")
+
+    def alter(content: dict[str, Any]) -> None:
+        rows, at = cells(content, "statements", "probability")
+        row = next(r for r in rows if r[at] is not None)
+        row[at] += 0.001
+
+    found = verify(edited(folder, alter))
+    assert not found.ok
+    assert (found.statements["verdict"] == DIFFERS).sum() == 1
+    assert "DIFFERS: vague" in str(found)
+
+
+def test_fit_agrees_bit_for_bit(fast: xr.DataTree, tmp_path: Path) -> None:
+    folder = stored(fast, tmp_path / "r")
+    found = verify(folder)
+    assert found.ok
+    assert set(found.statements["verdict"]) == {IDENTICAL}
+    assert len(found.statements) == 6 * 3 + 5
+
+
+def test_rope_and_thresholds_are_repeated(fast: xr.DataTree, tmp_path: Path) -> None:
+    statements = bm.summarize(fast, thresholds=[0.9, 0.333], rope=(0.8, 1.25))
+    results, figures = build(fast, "typed", statements)
+    folder = write_results(
+        results, tmp_path / "r", dict(figures), fit=lambda path: save_fit(fast, path)
+    )
+    found = verify(folder)
+    assert set(found.statements["verdict"]) == {IDENTICAL}
+    assert found.statements["statement"].str.contains("between 0.8 and 1.25").any()
+
+
+def test_nuts_repeats_its_own_draws(crossover: bm.Trial, crossover_fit: xr.DataTree) -> None:
+    again = repeat(crossover_fit, cores=2)
+    one, two = crossover_fit["posterior"], again["posterior"]
+    assert (one["log_rate_ratio"] == two["log_rate_ratio"]).all()
+    assert again.attrs["settings"] == crossover_fit.attrs["settings"]
+
+
+def test_another_seed_agrees_within_the_error(
+    crossover: bm.Trial, fast: xr.DataTree, tmp_path: Path
+) -> None:
+    folder = stored(fast, tmp_path / "r")
+    other = bm.fit(crossover, "crossover-negative-binomial", seed=4, engine="fast")
+    save_fit(other, folder / "fit.nc", force=True)
+    found = verify(folder)
+    assert found.ok
+    assert AGREES in set(found.statements["verdict"])
+    assert IDENTICAL not in set(found.statements["verdict"])
+
+
+def test_counts_that_were_altered_are_named(
+    crossover: bm.Trial, fast: xr.DataTree, tmp_path: Path
+) -> None:
+    folder = stored(fast, tmp_path / "r")
+    meta, text = crossover.meta(), crossover.to_csv_text()
+    lines = text.splitlines()
+    count = lines[0].split(",").index("count")
+    cell = lines[1].split(",")
+    cell[count] = str(int(float(cell[count])) + 40)
+    changed = bm.Trial.from_text("\n".join([lines[0], ",".join(cell), *lines[2:]]) + "\n", meta)
+    other = bm.fit(changed, "crossover-negative-binomial", seed=3, engine="fast")
+    save_fit(other, folder / "fit.nc", force=True)
+    found = verify(folder)
+    assert not found.ok
+    assert list(found.inputs.loc[found.inputs["state"] == CHANGED, "input"]) == [
+        "the counts in fit.nc"
+    ]
+    assert DIFFERS in set(found.statements["verdict"])
+
+
+def test_files_are_told_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("same.toml", "changed.toml", "gone.toml"):
+        Path(name).write_text("a = 1")
+    files = hashes(["same.toml", "changed.toml", "gone.toml"], {"llufriu2014": "0" * 64})
+    folder = stored(founding(), tmp_path / "r", files)
+    Path("changed.toml").write_text("a = 2")
+    Path("gone.toml").unlink()
+    found = verify(folder)
+    states = dict(zip(found.inputs["input"], found.inputs["state"], strict=True))
+    assert states["same.toml"] == "unchanged"
+    assert states["changed.toml"] == states["bundled llufriu2014"] == CHANGED
+    assert states["gone.toml"] == "not found"
+    assert not found.ok
+    assert "CHANGED: changed.toml" in str(found)
+    assert "not found: gone.toml (the copy in the results was used)" in str(found)
+
+
+def test_bundled_data_sets_have_their_hash() -> None:
+    assert bundled_hash("llufriu2014") == bm.load_published("llufriu2014").sha256
+    assert bundled_hash("epilepsy") == bm.load_trial("epilepsy").sha256
+    second = bm.load_trial("llufriu2014_reconstructed", candidate=2)
+    assert bundled_hash("llufriu2014_reconstructed-2") == second.sha256
+    assert bundled_hash("nothing") is None
+
+
+def test_other_versions_are_named(tmp_path: Path) -> None:
+    def alter(content: dict[str, Any]) -> None:
+        content["manifest"]["versions"]["scipy"] = "0.1"
+        content["manifest"]["versions"]["no-such-package"] = "1"
+
+    found = verify(edited(stored(founding(), tmp_path / "r"), alter))
+    assert found.ok
+    assert list(found.versions["package"]) == ["scipy", "no-such-package"]
+    assert "scipy 0.1 then" in str(found)
+
+
+def test_what_cannot_be_run_again_says_so(fast: xr.DataTree, tmp_path: Path) -> None:
+    folder = edited(stored(founding(), tmp_path / "r"), lambda content: content.pop("recipe"))
+    with pytest.raises(OutputError, match="type the command once more"):
+        verify(folder)
+    other = stored(fast, tmp_path / "f")
+    (other / "fit.nc").unlink()
+    with pytest.raises(OutputError, match="no fit"):
+        verify(other)
+
+
+@pytest.mark.parametrize(
+    ("measure", "difference", "expected"),
+    [
+        ("median", 0.0, IDENTICAL),
+        ("median", 0.05, AGREES),
+        ("median", 0.06, DIFFERS),
+        # the lower tail is half as long here, the upper one twice
+        ("lower", 0.06, AGREES),
+        ("lower", 0.065, DIFFERS),
+        ("upper", 0.24, AGREES),
+        ("upper", 0.26, DIFFERS),
+    ],
+)
+def test_allowed_difference(measure: str, difference: float, expected: str) -> None:
+    row = {"statement": "s", "median": 1.0, "lower": 0.5, "upper": 2.0, "mcse": 0.01}
+    other = {**row, measure: row[measure] + difference}
+    (found,) = [
+        r
+        for r in module._compared(pd.DataFrame([row]), pd.DataFrame([other]))
+        if r["measure"] == measure
+    ]
+    assert found["verdict"] == expected
+
+
+def test_limits_of_another_run_rarely_fall_outside_the_allowance() -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    draws = np.exp(0.5 * rng.normal(size=(400, 2000)))
+    lower, median, upper = np.quantile(draws, [0.025, 0.5, 0.975], axis=1)
+    for values, name in ((lower, "lower"), (upper, "upper"), (median, "median")):
+        middle = {"median": 1.0, "lower": float(lower.mean()), "upper": float(upper.mean())}
+        row = {"statement": "s", **middle, "mcse": float(median.std())}
+        allowed = module._allowed(name, row, row)
+        error = np.sqrt(2) * values.std()
+        # four standard errors are meant: no fewer than three, no more than six
+        assert 3 * error < allowed < 6 * error
+
+
+def test_command_says_what_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bayes_msc import cli
+
+    folder = tmp_path / "r"
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["bayes-msc", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return int(end.value.code or 0)
+
+    card = tmp_path / "mine.toml"
+    card.write_text(bm.load_published("llufriu2014").to_toml(), "utf-8")
+    assert run("reanalyze", str(card), "--out", str(folder)) == 0
+    assert read_results(folder).manifest["files"][str(card)] == file_hash(card)
+    assert run("report", str(folder), "--format", "md,html") == 0
+    assert (folder / "report.md").is_file()
+    assert run("verify", str(folder)) == 0
+    assert "identical bit for bit" in capsys.readouterr().out
+    card.write_text(card.read_text("utf-8") + "\n", "utf-8")
+    assert run("verify", str(folder)) == 1
+    assert f"CHANGED: {card}" in capsys.readouterr().out
