@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         relaxations,
     )
     from bayes_msc.refits import refit_many
-    from bayes_msc.report import report
+    from bayes_msc.report import report, write_report
     from bayes_msc.responders import patient_ratios, patients_benefiting
     from bayes_msc.rule import Rule
     from bayes_msc.sensitivity import Sensitivity, sensitivity
@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     )
     from bayes_msc.template import write_template
     from bayes_msc.trial import Trial
+    from bayes_msc.verify import Verification, verify
 
 _HOME = {
     "BayesMSCError": "errors",
@@ -118,6 +119,7 @@ _HOME = {
     "Trial": "trial",
     "Truth": "simulation",
     "UncertainTruth": "simulation",
+    "Verification": "verify",
     "altered_count": "sensitivity.influence",
     "assurance": "simulation",
     "average_reconstruction": "reconstruct",
@@ -186,6 +188,8 @@ _HOME = {
     "trial_names": "datasets",
     "trial_of": "fit",
     "unseen": "missing",
+    "verify": "verify",
+    "write_report": "report",
     "write_template": "template",
 }
 
@@ -215,6 +219,7 @@ __all__ = [
     "Trial",
     "Truth",
     "UncertainTruth",
+    "Verification",
     "__version__",
     "altered_count",
     "assurance",
@@ -284,6 +289,8 @@ __all__ = [
     "trial_names",
     "trial_of",
     "unseen",
+    "verify",
+    "write_report",
     "write_template",
 ]
 

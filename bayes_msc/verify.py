@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,9 @@ class Verification:
     def __str__(self) -> str:
         """Return the outcome in a few lines."""
         return "\n".join(_lines(self))
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{html.escape(line)}</p>" for line in _lines(self))
 
 
 def _lines(found: Verification) -> Iterator[str]:

@@ -28,6 +28,7 @@ from bayes_msc.report import (
     write_results,
 )
 from bayes_msc.report.document import Grid, Heading, Picture, Points, blocks, clean
+from bayes_msc.report.formats import write_one
 from bayes_msc.report.markdown import escape
 from bayes_msc.report.pictures import Pictures
 from bayes_msc.report.results import Column, Figure, Section, Table
@@ -225,6 +226,22 @@ def test_numbering_and_widths(made: Made) -> None:
         assert min(grid.widths) > 0.02
 
 
+def test_figure_taller_than_a_page_is_shown_whole() -> None:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="1000">'
+        '<path d="M0 0h100v900h-100z" fill="#ccc"/><path d="M0 900h100v100h-100z"/></svg>'
+    )
+    section = Section("s", "Tall", figures=(Figure("f", "caption", "alt"),))
+    results = Results("fit", "t", "q", ("a",), (section,))
+    pages = [
+        page.render(scale=1, grayscale=True).to_numpy().squeeze()
+        for page in pdfium.PdfDocument(render_pdf(results, {"f": svg}))
+    ]
+    # the lowest tenth is black: a block of it is on a page, above the margin
+    assert any((page[:-57] < 30).sum() > 2000 for page in pages)
+    assert all((page[-57:] < 30).sum() < 200 for page in pages)
+
+
 # what it is given
 
 
@@ -324,9 +341,10 @@ def test_new_results_take_old_reports_away(reanalysis: Made, tmp_path: Path) -> 
     assert not (folder / "report.md").exists()
 
 
-def test_one_file_by_its_ending(tmp_path: Path) -> None:
-    for name in ("a.docx", "a.pdf", "a.md", "a.html"):
-        report(founding(), tmp_path / name)
+def test_one_file_by_its_ending(reanalysis: Made, tmp_path: Path) -> None:
+    for name in ("a.docx", "a.md"):
+        write_one(*reanalysis, tmp_path / name, force=False)
+    report(founding(), tmp_path / "a.pdf")
     assert (tmp_path / "a.docx").read_bytes()[:2] == b"PK"
     assert (tmp_path / "a.pdf").read_bytes()[:5] == b"%PDF-"
     text = (tmp_path / "a.md").read_text("utf-8")

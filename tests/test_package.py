@@ -35,6 +35,7 @@ NAMES = {
     "Trial",
     "Truth",
     "UncertainTruth",
+    "Verification",
     "__version__",
     "altered_count",
     "assurance",
@@ -104,6 +105,8 @@ NAMES = {
     "trial_names",
     "trial_of",
     "unseen",
+    "verify",
+    "write_report",
     "write_template",
 }
 HEAVY = ("pymc", "pytensor", "arviz", "pandas", "numpy", "scipy", "matplotlib", "nutpie", "numba")

@@ -19,6 +19,7 @@ from bayes_msc.errors import OutputError
 from bayes_msc.model import Model
 from bayes_msc.report import Results, build
 from bayes_msc.report.checklists import DONE, NEEDLESS, NOT_DONE, checklist_names, items
+from bayes_msc.report.methods_text import reanalysis_methods
 from bayes_msc.report.references import bibliography, cite, cited, references, tex
 from bayes_msc.report.results import Section, Source
 
@@ -102,6 +103,13 @@ def test_methods_of_a_reanalysis_name_estimate_and_priors(reanalysis: Results) -
     assert "MESEMS 2021" in text
     assert "no Monte Carlo error" in text
     assert "combined with" not in section(build(alone())[0], "paste").paragraphs[1]
+
+
+def test_sampled_combination_is_not_called_exact() -> None:
+    external = founding().external.assign(method="pymc")
+    text = reanalysis_methods(replace(founding(), external=external))
+    assert "no Monte Carlo error" not in text
+    assert "sampled with PyMC (Abril-Pla et al. 2023)" in text
 
 
 def test_engines_are_told_apart() -> None:

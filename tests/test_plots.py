@@ -323,3 +323,22 @@ def test_comparison_shows_the_numbers_of_its_tables() -> None:
     assert [-38.0, -22.0] in reach
     points = [float(line.get_xdata()[0]) for line in left.lines if line.get_marker() in "oD"]
     assert points == pytest.approx(np.log([0.5, 0.6, 0.4, 0.5]))
+
+
+def test_many_patients_stay_on_one_page_and_few_keep_their_names() -> None:
+    crowd = pd.concat([PATIENTS] * 100, ignore_index=True)
+    figure = plots.patient_effects(crowd)
+    assert figure.get_size_inches()[1] <= 8.5
+    assert not figure.axes[0].get_yticklabels()
+    assert f"{len(crowd)} patients" in figure.axes[0].get_ylabel()
+    few = plots.patient_effects(PATIENTS)
+    assert [t.get_text() for t in few.axes[0].get_yticklabels()] == [
+        name[:24] for name in PATIENTS["patient"]
+    ]
+
+
+def test_png_has_the_resolution_that_is_asked_for() -> None:
+    content = plots.to_png(plots.patient_effects(PATIENTS), dpi=100)
+    width = int.from_bytes(content[16:20], "big")
+    assert content[:4] == b"\x89PNG"
+    assert width == 640

@@ -115,10 +115,19 @@ def reanalysis_methods(result: Reanalysis) -> str:
         f"(n = {published.control.n}). The printed analysis “{result.analysis}” "
         f"(by {result.route}) gives a log rate ratio of {estimate} with standard error "
         f"{result.se:.3f}, taken as normally distributed. Priors of the log rate ratio were the "
-        f"stances {believed} {cite('spiegelhalter1994')}. {_combined(result)}Posteriors are in "
-        f"closed form or by quadrature, so that there is no Monte Carlo error. {INTERVALS} "
-        f"{CHECKED}"
+        f"stances {believed} {cite('spiegelhalter1994')}. {_combined(result)}{_exact(result)} "
+        f"{INTERVALS} {CHECKED}"
     )
+
+
+def _exact(result: Reanalysis) -> str:
+    sampled = not result.external.empty and (result.external["method"] == "pymc").any()
+    if sampled:
+        return (
+            "Posteriors of this trial alone are in closed form or by quadrature; the combination "
+            f"was sampled with PyMC {cite('abrilpla2023')}."
+        )
+    return "Posteriors are in closed form or by quadrature, so that there is no Monte Carlo error."
 
 
 def _combined(result: Reanalysis) -> str:
