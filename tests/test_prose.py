@@ -99,6 +99,7 @@ def test_percent_is_whole_and_never_certain(probability: float, expected: str) -
         (12.34, "12.3"),
         (134.2, "134"),
         (0.004, "<0.01"),
+        (0.0, "0"),
         (5000.0, ">1000"),
         (float("nan"), "unknown"),
     ],

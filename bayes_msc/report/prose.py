@@ -69,6 +69,8 @@ def ratio(value: float) -> str:
     """Return a ratio to the two decimals (fewer above 10) that a reader can use."""
     if math.isnan(value):
         return "unknown"
+    if value == 0:
+        return "0"
     if value < 0.01:
         return "<0.01"
     if value >= 1000:
