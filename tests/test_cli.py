@@ -56,7 +56,7 @@ def test_version_and_help():
 
     assert run("--version").stdout.strip() == f"bayes-msc {__version__}"
     text = run("--help").stdout
-    for command in ("reanalyze", "fit", "models", "datasets", "template", "report"):
+    for command in ("reanalyze", "fit", "models", "datasets", "template", "report", "verify"):
         assert command in text
 
 
@@ -69,7 +69,7 @@ def test_reanalyze_writes_report_results_and_figures(reanalysed):
     assert content["tables"]["statements"]
     manifest = content["manifest"]
     assert manifest["command"].startswith("bayes-msc reanalyze llufriu2014")
-    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".svg"] * 3
+    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".png"] * 3 + [".svg"] * 3
     assert "<svg" in (folder / "report.html").read_text("utf-8")
     assert not (folder / "fit.nc").exists()
 
