@@ -14,13 +14,12 @@ import xarray as xr
 from report_samples import founding
 
 import bayes_msc as bm
-from bayes_msc import verify as module
 from bayes_msc.errors import OutputError
 from bayes_msc.fit import repeat, save_fit
 from bayes_msc.prior import Prior
 from bayes_msc.report import build, read_results, write_results
 from bayes_msc.report.inputs import bundled_hash, file_hash, hashes
-from bayes_msc.verify import AGREES, CHANGED, DIFFERS, IDENTICAL, verify
+from bayes_msc.verify import AGREES, CHANGED, DIFFERS, IDENTICAL, _allowed, _compared, verify
 
 
 def stored(source: Any, folder: Path, files: dict[str, str] | None = None) -> Path:
@@ -204,9 +203,7 @@ def test_allowed_difference(measure: str, difference: float, expected: str) -> N
     row = {"statement": "s", "median": 1.0, "lower": 0.5, "upper": 2.0, "mcse": 0.01}
     other = {**row, measure: row[measure] + difference}
     (found,) = [
-        r
-        for r in module._compared(pd.DataFrame([row]), pd.DataFrame([other]))
-        if r["measure"] == measure
+        r for r in _compared(pd.DataFrame([row]), pd.DataFrame([other])) if r["measure"] == measure
     ]
     assert found["verdict"] == expected
 
@@ -220,7 +217,7 @@ def test_limits_of_another_run_rarely_fall_outside_the_allowance() -> None:
     for values, name in ((lower, "lower"), (upper, "upper"), (median, "median")):
         middle = {"median": 1.0, "lower": float(lower.mean()), "upper": float(upper.mean())}
         row = {"statement": "s", **middle, "mcse": float(median.std())}
-        allowed = module._allowed(name, row, row)
+        allowed = _allowed(name, row, row)
         error = np.sqrt(2) * values.std()
         # four standard errors are meant: no fewer than three, no more than six
         assert 3 * error < allowed < 6 * error
