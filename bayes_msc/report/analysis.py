@@ -21,8 +21,8 @@ from bayes_msc.report import prose, tables
 from bayes_msc.report.checklists import with_checklists
 from bayes_msc.report.inputs import fit_recipe
 from bayes_msc.report.manifest import stamp
-from bayes_msc.report.panel import panel_of_fit
 from bayes_msc.report.methods_text import fit_methods
+from bayes_msc.report.panel import panel_of_fit
 from bayes_msc.report.paste import paste
 from bayes_msc.report.pictures import Pictures
 from bayes_msc.report.references import bibliography

@@ -14,8 +14,8 @@ from bayes_msc.report import reanalysis_sections as parts
 from bayes_msc.report.checklists import with_checklists
 from bayes_msc.report.inputs import reanalysis_recipe
 from bayes_msc.report.manifest import made_with, stamp
-from bayes_msc.report.panel import panel_of_reanalysis
 from bayes_msc.report.methods_text import reanalysis_methods
+from bayes_msc.report.panel import panel_of_reanalysis
 from bayes_msc.report.paste import paste
 from bayes_msc.report.pictures import Pictures
 from bayes_msc.report.references import bibliography
