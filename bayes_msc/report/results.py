@@ -230,6 +230,10 @@ class Results:
         What it takes to run the analysis again, beside the manifest and the fit.
     panel : Mapping
         What a reader's own prior needs (see ``bayes_msc.report.panel``); empty for no panel.
+    bibliography : str
+        BibTeX of what the report cites.
+    recipe : Mapping
+        What it takes to run the analysis again, beside the manifest and the fit.
     """
 
     kind: str
@@ -246,6 +250,8 @@ class Results:
     bibliography: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     panel: Mapping[str, Any] = field(default_factory=dict)
+    bibliography: str = ""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -272,6 +278,8 @@ def to_json(results: Results) -> str:
         "bibliography": results.bibliography,
         "recipe": dict(results.recipe),
         "panel": dict(results.panel),
+        "bibliography": results.bibliography,
+        "recipe": dict(results.recipe),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -362,6 +370,9 @@ def _results_in(content: dict[str, Any]) -> Results:
         bibliography=content.get("bibliography", ""),
         recipe=content.get("recipe", {}),
         panel=content.get("panel", {}),
+        # results of the first edition have neither
+        bibliography=content.get("bibliography", ""),
+        recipe=content.get("recipe", {}),
     )
 
 
