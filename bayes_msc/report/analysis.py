@@ -106,8 +106,6 @@ def build(
         bibliography=bibliography(paper.paragraphs, sources),
         recipe=fit_recipe(full["statements"]),
         panel=panel_of_fit(fit, trial, priors["log_rate_ratio"], everywhere),
-        bibliography=bibliography(paper.paragraphs, sources),
-        recipe=fit_recipe(full["statements"]),
     )
     return with_checklists(results), _draw(fit, trial, full, priors)
 

@@ -80,8 +80,6 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
         bibliography=bibliography(paper.paragraphs, sources),
         recipe=reanalysis_recipe(result),
         panel=panel_of_reanalysis(result, headline(table["stance"])),
-        bibliography=bibliography(paper.paragraphs, sources),
-        recipe=reanalysis_recipe(result),
     )
     return with_checklists(results), _draw(result)
 

@@ -250,8 +250,6 @@ class Results:
     bibliography: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     panel: Mapping[str, Any] = field(default_factory=dict)
-    bibliography: str = ""
-    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -278,8 +276,6 @@ def to_json(results: Results) -> str:
         "bibliography": results.bibliography,
         "recipe": dict(results.recipe),
         "panel": dict(results.panel),
-        "bibliography": results.bibliography,
-        "recipe": dict(results.recipe),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -370,9 +366,6 @@ def _results_in(content: dict[str, Any]) -> Results:
         bibliography=content.get("bibliography", ""),
         recipe=content.get("recipe", {}),
         panel=content.get("panel", {}),
-        # results of the first edition have neither
-        bibliography=content.get("bibliography", ""),
-        recipe=content.get("recipe", {}),
     )
 
 
