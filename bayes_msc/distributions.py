@@ -73,6 +73,55 @@ class _NormalMixture:
         return np.asarray(random_state.normal(self.locs[pick], self.scales[pick]))
 
 
+class _HalfStudentT:
+    """The few methods of a frozen scipy distribution that the positive half of a t needs."""
+
+    def __init__(self, df: float, scale: float) -> None:
+        self.df, self.scale = df, scale
+
+    def _whole(self) -> Any:
+        from scipy import stats
+
+        return stats.t(self.df, scale=self.scale)
+
+    def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Density at x."""
+        return np.exp(self.logpdf(x))
+
+    def logpdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Log density at x."""
+        points = np.asarray(x, dtype=float)
+        return np.where(points < 0, -np.inf, math.log(2) + self._whole().logpdf(points))
+
+    def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Probability below x."""
+        return np.asarray(1 - 2 * self._whole().sf(np.maximum(np.asarray(x, dtype=float), 0)))
+
+    def ppf(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Quantile at probability q."""
+        return self.isf(1 - np.asarray(q, dtype=float))
+
+    def isf(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Value that is exceeded with probability q."""
+        return np.asarray(self._whole().isf(np.asarray(q, dtype=float) / 2))
+
+    def mean(self) -> float:
+        """Mean; infinite for at most one degree of freedom."""
+        if self.df <= 1:
+            return math.inf
+        return 2 * self.scale * self.df / (self.df - 1) * float(self._whole().pdf(0)) * self.scale
+
+    def std(self) -> float:
+        """Standard deviation; infinite for at most two degrees of freedom."""
+        if self.df <= 2:
+            return math.inf
+        return math.sqrt(float(self._whole().var()) - self.mean() ** 2)
+
+    def rvs(self, size: int, random_state: np.random.Generator) -> NDArray[np.float64]:
+        """Independent draws."""
+        return np.asarray(np.abs(self._whole().rvs(size, random_state=random_state)))
+
+
 class _PointMass:
     """The few methods of a frozen scipy distribution, for a number that is not estimated."""
 
@@ -148,6 +197,13 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
         "positive",
         "HalfCauchy({scale:g})",
         _scipy("halfcauchy", lambda scale: {"scale": scale}),
+    ),
+    "half_student_t": Distribution(
+        ("df", "scale"),
+        ("df", "scale"),
+        "positive",
+        "HalfStudent-t({df:g}, {scale:g})",
+        _HalfStudentT,
     ),
     "exponential": Distribution(
         ("rate",),

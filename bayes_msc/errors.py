@@ -25,6 +25,22 @@ class ComparatorError(BayesMSCError):
     """An argument that no classical method understands."""
 
 
+class SensitivityError(BayesMSCError):
+    """An analysis of sensitivity that cannot be made, or that would take very long."""
+
+
+class DesignError(BayesMSCError):
+    """A simulation that cannot be run: an impossible design, truth, rule or plan."""
+
+
+class WorkersError(BayesMSCError):
+    """Work that cannot be handed out, or that workers do not bring back."""
+
+
+class ReconstructionError(BayesMSCError):
+    """Printed numbers from which no set of counts can be given back."""
+
+
 class OutputError(BayesMSCError):
     """Results that cannot be written or read back where the user asked."""
 

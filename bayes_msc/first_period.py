@@ -25,7 +25,11 @@ CARRYOVER = " Carryover from active treatment is allowed for, as widely as its p
 
 
 def both_estimands(
-    trial: Trial, model: Model | str = "negative-binomial", *, seed: int = 1
+    trial: Trial,
+    model: Model | str = "negative-binomial",
+    *,
+    engine: str = "nuts",
+    seed: int = 1,
 ) -> pd.DataFrame:
     """Estimate the first period alone beside the whole crossover, from the same counts.
 
@@ -39,6 +43,8 @@ def both_estimands(
     model : Model or str
         A family, which stands for the package's cards of that family; or a model for the
         crossover, of which period 1 is given what makes sense there.
+    engine : str
+        As for ``fit``.
     seed : int
 
     Returns
@@ -63,7 +69,7 @@ def both_estimands(
     ]
     rows = []
     for name, words, data, card in parts:
-        found = answer(fit(data, card, seed=seed, progress=False))
+        found = answer(fit(data, card, engine=engine, seed=seed, progress=False))
         size = {"patients": data.seen["patient"].nunique(), "rows": len(data.seen)}
         rows.append({"estimand": name, "what": words, **size, **found, "label": trial.label})
     return pd.DataFrame(rows)

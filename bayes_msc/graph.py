@@ -23,6 +23,7 @@ _DISTRIBUTIONS: Mapping[str, Callable[[str, Any], Any]] = {
     "normal_mixture": lambda name, p: pm.NormalMixture(name, w=p[0], mu=p[1], sigma=p[2]),
     "half_normal": lambda name, p: pm.HalfNormal(name, p[0]),
     "half_cauchy": lambda name, p: pm.HalfCauchy(name, p[0]),
+    "half_student_t": lambda name, p: pm.HalfStudentT(name, nu=p[0], sigma=p[1]),
     "exponential": lambda name, p: pm.Exponential(name, lam=p[0]),
     "gamma": lambda name, p: pm.Gamma(name, alpha=p[0], beta=p[1]),
     "lognormal": lambda name, p: pm.LogNormal(name, p[0], p[1]),

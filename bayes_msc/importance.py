@@ -67,6 +67,8 @@ class Effort:
 
 
 EFFORT = Effort()
+#: For what the first attempt does not solve: twice the points, from wider and heavier proposals.
+SECOND = Effort(stages=(512, 512, 1024), extra=(2048, 4096), tails=(0.7, 0.8, 0.7), widen=1.4)
 _REPLICATES = 8
 
 
@@ -233,6 +235,37 @@ def sample(
             if result.trusted:
                 break
     return result
+
+
+def sample_twice(
+    logp: Callable[[Array], Array],
+    start: Array,
+    axes: Sequence[str],
+    *,
+    interest: int = 0,
+    seed: int = 1,
+) -> Importance:
+    """Sample a density, and once more with ``SECOND`` where the first result is not trusted.
+
+    Parameters
+    ----------
+    logp, start, axes, interest, seed
+        As for ``sample``.
+
+    Returns
+    -------
+    Importance
+        Of the last attempt; ``trusted`` says whether it may be used.
+
+    Raises
+    ------
+    ModelError
+        As ``sample``.
+    """
+    found = sample(logp, start, axes, interest=interest, seed=seed)
+    if found.trusted:
+        return found
+    return sample(logp, start, axes, interest=interest, seed=seed, effort=SECOND)
 
 
 def _order(axes: Sequence[str], interest: int) -> NDArray[np.int64]:

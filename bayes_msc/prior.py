@@ -114,6 +114,11 @@ class Prior:
         return cls("half_cauchy", (scale,), why)
 
     @classmethod
+    def half_student_t(cls, df: float, scale: float, why: str = "") -> Prior:
+        """Positive half of a Student t with ``df`` degrees of freedom and width ``scale``."""
+        return cls("half_student_t", (df, scale), why)
+
+    @classmethod
     def exponential(cls, rate: float, why: str = "") -> Prior:
         """Exponential with mean 1 / ``rate``."""
         return cls("exponential", (rate,), why)

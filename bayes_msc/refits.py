@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -24,6 +20,7 @@ from bayes_msc.errors import ModelError, one_of
 from bayes_msc.importance import Importance
 from bayes_msc.model import Model
 from bayes_msc.monte_carlo import errors_of
+from bayes_msc.processes import gather, local_pool, progress_bar
 from bayes_msc.sampler import ENGINES, Sampler, Settings, why_not_trusted
 from bayes_msc.trial import Trial
 
@@ -33,7 +30,8 @@ Row = dict[str, Any]
 #: Refits handed to a worker at once: enough to make the hand-over cheap, few enough that the bar
 #: moves and that little is lost when the run is stopped.
 CHUNK = 25
-_TURN = Lock()
+#: A sampler holds the numbers of the refit at hand: the threads of a process take their turn.
+TURN = Lock()
 _MASS = 0.95
 
 
@@ -113,7 +111,7 @@ def refit_many(
     total = len(pairs)
     finished: list[tuple[int, Row]] = []
     try:
-        with _bar(total, progress) as advance:
+        with progress_bar(total, progress, "refits") as advance:
             for rows in _run(batches, executor, workers or os.cpu_count() or 1):
                 finished.extend(rows)
                 advance(len(rows))
@@ -165,55 +163,47 @@ def _run(
     if executor is None and (few or workers == 1):
         yield from map(_work, batches)
     elif executor is None:
-        # a forked process would share the threads of the parent's numerical libraries
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts) as pool:
-            yield from _gather(pool, batches)
+        with local_pool(workers) as pool:
+            yield from gather(pool, _work, batches)
     else:
-        yield from _gather(executor, batches)
-
-
-def _gather(executor: Executor, batches: Iterable[_Batch]) -> Iterator[list[tuple[int, Row]]]:
-    futures: list[Future[list[tuple[int, Row]]]] = [executor.submit(_work, b) for b in batches]
-    try:
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which keeps what is finished."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield from gather(executor, _work, batches)
 
 
 def _work(batch: _Batch) -> list[tuple[int, Row]]:
     """Do the jobs of one batch, in whichever process this is."""
-    # a sampler holds the numbers of the refit at hand: threads take their turn
-    with _TURN:
+    with TURN:
         sampler = Sampler.of(batch.model, batch.trial)
-        return [(index, _refit(sampler, batch, job)) for index, job in batch.jobs]
+        return [
+            (index, refit(sampler, batch.model, job, batch.engine, batch.thresholds))
+            for index, job in batch.jobs
+        ]
 
 
-def _refit(sampler: Sampler, batch: _Batch, job: Job) -> Row:
+def refit(
+    sampler: Sampler, model: Model, job: Job, engine: str, thresholds: Sequence[float]
+) -> Row:
+    """Do one refit; hold ``TURN`` meanwhile.
+
+    Returns
+    -------
+    dict of str to value
+        The columns of ``refit_many`` but ``refit``.
+    """
     note = ""
-    if batch.engine == "fast" or (
-        batch.engine == "auto" and batch.model.patient_effect == "integrated"
-    ):
+    if engine == "fast" or (engine == "auto" and model.patient_effect == "integrated"):
         try:
             found = sampler.fast(job.numbers, job.seed)
         except ModelError as error:
-            if batch.model.patient_effect == "sampled":
+            if model.patient_effect == "sampled":
                 raise
             note = f"importance sampling: {error}"
         else:
             note = why_not_trusted(found)
             if not note:
-                return _of_points(found, batch.thresholds)
+                return _of_points(found, thresholds)
     # one process a core already: the chains of a refit run one after another
     trace = sampler.nuts(job.numbers, Settings(), job.seed, cores=1)
-    return _of_chains(trace, batch.thresholds, note)
+    return _of_chains(trace, thresholds, note)
 
 
 def _of_points(found: Importance, thresholds: Sequence[float]) -> Row:
@@ -287,19 +277,3 @@ def _table(finished: Iterable[tuple[int, Row]]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     return pd.DataFrame(rows).sort_values("refit", ignore_index=True)
-
-
-@contextmanager
-def _bar(total: int, wanted: bool | None) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar with the time left."""
-    if not (sys.stderr.isatty() if wanted is None else wanted):
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = ("refits", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("refits", total=total)
-        yield lambda done: progress.advance(task, done)

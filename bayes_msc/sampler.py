@@ -179,7 +179,7 @@ class Sampler:
         ModelError
             If the patient effects are sampled, or the density is zero all around its start.
         """
-        from bayes_msc.importance import sample
+        from bayes_msc.importance import sample_twice
 
         if not self._integrated:
             raise ModelError(
@@ -189,7 +189,8 @@ class Sampler:
         density = self.density
         density.set_data(numbers)
         interest = density.names.index("log_rate_ratio")
-        return sample(density.logp, density.start(), density.axes, interest=interest, seed=seed)
+        start, axes = density.start(), density.axes
+        return sample_twice(density.logp, start, axes, interest=interest, seed=seed)
 
     def tree(self, found: Importance, settings: Settings, seed: int) -> xr.DataTree:
         """Draws of equal weight from weighted points, with the points and their weights.

@@ -99,6 +99,6 @@ def listing(title: str, lines: list[tuple[str, str]]) -> None:
     console.print(table)
 
 
-def where(out: Path) -> None:
+def where(out: Path, page: str = "report.html") -> None:
     """Say where the report is."""
-    console.print(f"Report: {escape(str(out / 'report.html'))}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {escape(str(out / page))}", highlight=False, soft_wrap=True)

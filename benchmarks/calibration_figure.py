@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayes_msc.plots.style import look, to_svg
-from benchmarks.uniformity import SHARES, band, difference, rank_of
+from bayes_msc.simulation.uniformity import SHARES, band, difference, rank_of
 
 WORDS = {
     "log_rate": "log rate",

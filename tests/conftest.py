@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from selenium import webdriver
 
 from bayes_msc.datasets import load_trial
 from bayes_msc.fit import fit
@@ -67,3 +70,13 @@ def epilepsy_fit(epilepsy: Trial) -> xr.DataTree:
 @pytest.fixture(scope="session")
 def parallel_fit(parallel: Trial) -> xr.DataTree:
     return fit(parallel, "count-poisson", seed=14)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Give Chromium; one window, which every test loads anew."""
+    from browsing import start
+
+    driver = start(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()

@@ -146,3 +146,26 @@ def fake_fit(trial: Trial, divergent: bool = False, seed: int = 1) -> xr.DataTre
         versions=json.dumps({"bayes-msc": "0.1.0"}),
     )
     return tree
+
+
+def _answers(size: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(4)
+    middle = rng.normal(-0.7, 0.3, size)
+    return {
+        "median": np.exp(middle),
+        "lower": np.exp(middle - 1),
+        "upper": np.exp(middle + 1),
+        "prob_below_1": rng.uniform(0.7, 0.99, size),
+    }
+
+
+def left_out_table(last: str = "P9", patients: int = 9) -> pd.DataFrame:
+    names = ["nobody", *(f"P{i}" for i in range(1, patients)), last]
+    return pd.DataFrame({"left_out": names, **_answers(len(names))})
+
+
+def specification_table() -> pd.DataFrame:
+    families, priors, rows = ("poisson", "negative-binomial"), ("weak", "vague", "own"), ("scan",)
+    index = pd.MultiIndex.from_product([families, priors, rows], names=["family", "prior", "rows"])
+    table = index.to_frame(index=False)
+    return table.assign(engine="fast", ok=True, **_answers(len(table)))

@@ -12,21 +12,29 @@ import pytest
 from bayes_msc.model import Model
 from bayes_msc.predictive import prior_draws
 from bayes_msc.prior import Prior
-from benchmarks.calibration import (
+from bayes_msc.simulation.sbc import (
     adjusted,
+    posterior_of,
+    simulate_trials,
+    verdicts,
+)
+from bayes_msc.simulation.uniformity import (
+    RANKS,
+    SHARES,
+    band,
+    difference,
+    rank_of,
+    uniformity_p,
+)
+from benchmarks.calibration import (
     as_trial,
     blank_trial,
     calibration_model,
     design_table,
-    posterior_of,
-    processes,
     shares,
-    simulate,
-    verdicts,
     write,
 )
 from benchmarks.calibration_figure import WORDS
-from benchmarks.uniformity import RANKS, SHARES, band, difference, rank_of, uniformity_p
 
 #: Chance that any one of all quantities of a card is called uneven although all is well.
 LEVEL = 0.01
@@ -93,7 +101,7 @@ def test_simulated_counts_follow_the_formula_on_the_card() -> None:
         "overdispersion": 0.5,
     }
     repeated = {name: np.full(4000, value) for name, value in truth.items()}
-    counts, effect = simulate(model, blank, repeated, rng)
+    counts, effect = simulate_trials(model, blank, repeated, rng)
     active = (blank.data["treatment"] == "active").to_numpy()
     second = (blank.data["period"] == 2).to_numpy()
     mean = np.exp(1.0 + 0.5 * 0.3**2)
@@ -129,7 +137,7 @@ def test_both_engines_find_the_truth_in_the_same_place() -> None:
     model = calibration_model("count-poisson")
     blank, rng = blank_trial(model), np.random.default_rng(7)
     truth = prior_draws(model, blank, 1, rng)
-    trial = as_trial(simulate(model, blank, truth, rng)[0][0], blank.design)
+    trial = as_trial(simulate_trials(model, blank, truth, rng)[0][0], blank.design)
     fast, nuts = (posterior_of(model, trial, 8, engine) for engine in ("auto", "nuts"))
     assert fast is not None
     assert nuts is not None
@@ -198,8 +206,7 @@ def test_cards_are_calibrated_in_the_docs() -> None:
 @pytest.mark.slow
 def test_processes_do_not_change_the_table() -> None:
     model = calibration_model("count-poisson")
-    with processes(2) as pool:
-        apart = shares(model, 30, seed=5, executor=pool)
+    apart = shares(model, 30, seed=5, workers=2)
     pd.testing.assert_frame_equal(apart, shares(model, 30, seed=5))
 
 

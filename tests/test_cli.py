@@ -228,3 +228,24 @@ def test_ctrl_c_in_a_fit_writes_nothing(tmp_path):
     assert process.returncode == 130, errors
     assert "nothing was written" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sensitivity_of_printed_numbers_is_written_once(tmp_path):
+    only = ("--only", "stances", "--only", "credibility")
+    arguments = ("sensitivity", "llufriu2014", "--out", "s", "--rule", "1:0.9", *only)
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "What moves the conclusion: P(RR < 1) of 0.9 or more" in done.stdout
+    assert "the prior opinion (stances)" in done.stdout
+    assert (tmp_path / "s" / "sensitivity.html").is_file()
+    assert (tmp_path / "s" / "sensitivity-tables" / "stances.csv").is_file()
+    assert "holds results already" in refused(*arguments, folder=tmp_path)
+
+
+def test_sensitivity_refuses_before_it_computes(tmp_path):
+    assert "THRESHOLD:PROBABILITY" in refused("sensitivity", "llufriu2014", "--rule", "often")
+    assert "unknown analysis" in refused("sensitivity", "llufriu2014", "--only", "weather")
+    slow = ("--family", "poisson-lognormal", "--workers", "1")
+    said = refused("sensitivity", "crossover_example", *slow)
+    assert "would take about" in said
+    assert "--yes" in said

@@ -30,6 +30,12 @@ def test_two_rows_from_the_same_counts(crossover: Trial) -> None:
     assert table["median"][0] == pytest.approx(expected)
 
 
+def test_the_fast_engine_gives_the_same_rows(crossover: Trial) -> None:
+    by_nuts, fast = (both_estimands(crossover, engine=e, seed=11) for e in ("nuts", "fast"))
+    np.testing.assert_allclose(np.log(fast["median"]), np.log(by_nuts["median"]), atol=0.05)
+    np.testing.assert_allclose(fast["probability"], by_nuts["probability"], atol=0.02)
+
+
 def test_first_period_has_no_second() -> None:
     model = Model.load("crossover-negative-binomial-carryover")
     first = for_first_period(model)

@@ -295,6 +295,7 @@ def test_prior_densities_are_the_same_in_pymc(distribution: str, parallel: Trial
         "normal_mixture": ((0.3, 0.7), (-1.0, 0.5), (0.4, 1.1)),
         "half_normal": (0.8,),
         "half_cauchy": (0.8,),
+        "half_student_t": (4.0, 0.8),
         "exponential": (2.0,),
         "gamma": (2.0, 0.5),
         "lognormal": (0.2, 0.6),

@@ -11,7 +11,7 @@ from scipy.special import gammaln, ndtri
 
 from bayes_msc.axes import Axes
 from bayes_msc.errors import ModelError
-from bayes_msc.importance import EFFORT, Effort, Importance, sample
+from bayes_msc.importance import EFFORT, Effort, Importance, sample, sample_twice
 from bayes_msc.mode import find_mode
 from bayes_msc.transport import elliptical, fitted
 
@@ -133,6 +133,24 @@ def test_tails_heavier_than_the_proposals_are_flagged() -> None:
     assert not found.trusted
     assert found.pareto_k > 0.7
     assert found.attempts == len(EFFORT.stages) + len(EFFORT.extra)
+
+
+def test_a_second_attempt_solves_what_the_first_does_not() -> None:
+    def heavy(x: np.ndarray) -> np.ndarray:
+        return stats.t.logpdf(x, df=5).sum(axis=1)
+
+    seeds = [s for s in range(40) if not sample(heavy, np.zeros(4), ["real"] * 4, seed=s).trusted]
+    assert seeds, "no first attempt fails: nothing is shown"
+    again = [sample_twice(heavy, np.zeros(4), ["real"] * 4, seed=s) for s in seeds]
+    assert np.mean([found.trusted for found in again]) >= 0.8
+    for found in again:
+        assert below(found) == pytest.approx(0.5, abs=0.02)
+        assert found.log_marginal == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_trusted_first_attempt_is_left_alone() -> None:
+    first, found = (f(normal, np.zeros(4), ["real"] * 4, seed=3) for f in (sample, sample_twice))
+    np.testing.assert_array_equal(first.points, found.points)
 
 
 def test_a_density_with_ridges_that_no_curve_follows_is_not_trusted() -> None:

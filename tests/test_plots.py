@@ -25,7 +25,12 @@ from bayes_msc import plots
 from bayes_msc.fit import model_of, trial_of
 from bayes_msc.pit import loo_pit_curve
 from bayes_msc.plots import style
+from bayes_msc.prior import Prior
+from bayes_msc.published import Published
 from bayes_msc.report import tables
+from bayes_msc.rule import Rule
+from bayes_msc.sensitivity.prior_map import prior_map
+from bayes_msc.sensitivity.stance_table import stance_table
 
 LABEL = "simulated, not data"
 
@@ -64,6 +69,17 @@ def loo_pit_figure(patients: int, label: str = "") -> Figure:
     return plots.loo_pit(loo_pit_curve(table), table, label)
 
 
+def small_map(published: Published) -> Figure:
+    sds = np.geomspace(0.1, 2.5, 9).tolist()
+    found = prior_map(published, sds=sds, own={EVIL: Prior.normal(0.1, 0.7)}, external=[])
+    return plots.prior_map(found.cells, found.stances, found.rule, LABEL)
+
+
+def stances_figure(published: Published, label: str = "") -> Figure:
+    table = stance_table(published, own={EVIL: Prior.normal(0.1, 0.7)}, external=[])
+    return plots.stance_answers(table, Rule(1.0, 0.9, published.benefit), label)
+
+
 MODELS = pd.DataFrame(
     {
         "model": ["crossover-poisson", "count-negative-binomial", EVIL],
@@ -90,6 +106,29 @@ CURVE = pd.DataFrame({"threshold": [0.1, 0.5, 1.0, 2.0], "probability": [0.0, 0.
 PATIENTS = pd.DataFrame(
     {"patient": [EVIL, "b"], "fold": [2.0, 0.5], "lower": [0.8, 0.01], "upper": [5.0, 1.4]}
 )
+SIMULATED = pd.DataFrame(
+    {
+        "design": ["nine", "nine", "ninety", "ninety"],
+        "truth": ["RR 1", "RR 0.5"] * 2,
+        "model": EVIL,
+        "prior": "weak",
+        "rule": "P(RR < 1) of 0.95 or more",
+        "rate_ratio": [1.0, 0.5] * 2,
+        "is_null": [True, False] * 2,
+        "success": [0.05, 0.5, 0.04, 1.0],
+        "success_mcse": [0.01, 0.02, 0.01, 0.002],
+        "type_s": [np.nan, 0.01, np.nan, 0.0],
+        "type_s_mcse": [np.nan, 0.01, np.nan, 0.002],
+        "type_m": [np.nan, 1.6, np.nan, 1.0],
+        "type_m_mcse": [np.nan, 0.1, np.nan, 0.02],
+    }
+)
+SIZES = pd.DataFrame(
+    {"patients": [10, 20, 40], "success": [0.4, 0.7, 0.9], "lower": [0.3, 0.6, 0.8]}
+).assign(upper=[0.5, 0.75, 0.95], success_mcse=0.03)
+RANKS = pd.DataFrame({"quantity": "log_rate", "share": [0.2, 0.5, 0.8]}).assign(
+    difference=[0.01, -0.02, 0.0], lower=-0.1, upper=0.1
+)
 FIGURES: dict[str, Callable[[], Figure]] = {
     "stances": lambda: plots.stance_densities(founding().densities),
     "one-stance": lambda: plots.stance_densities(alone().densities),
@@ -108,7 +147,17 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "rootogram": lambda: plots.rootogram(ROOTOGRAM, "lesions", LABEL),
     "comparison": lambda: plots.comparison(MODELS, AVERAGES, LABEL),
     "comparison-of-one": lambda: plots.comparison(MODELS[:1], AVERAGES[1:]),
+    "prior-map": lambda: small_map(founding().published),
+    "prior-map-higher": lambda: small_map(more_is_good().published),
+    "stance-answers": lambda: stances_figure(founding().published, LABEL),
+    "stance-answers-higher": lambda: stances_figure(more_is_good().published),
     "loo-pit": lambda: loo_pit_figure(9, LABEL),
+    "success-curves": lambda: plots.success_curves(SIMULATED),
+    "success-map": lambda: plots.success_map(SIMULATED),
+    "sign-and-size": lambda: plots.sign_and_size(SIMULATED),
+    "sample-size": lambda: plots.sample_size_curve(SIZES, SIZES, 0.8, 27, (24.0, np.inf)),
+    "sample-size-none": lambda: plots.sample_size_curve(SIZES, SIZES, 0.99, None, (np.inf, np.inf)),
+    "calibration": lambda: plots.calibration_curves(RANKS, "a card"),
     "loo-pit-many": lambda: loo_pit_figure(80),
 }
 

@@ -19,6 +19,7 @@ EVERY = [
     Prior.normal_mixture([0.2, 0.5, 0.3], [-1.0, 0.0, 2.0], [0.3, 1.0, 2.0]),
     Prior.half_normal(0.8),
     Prior.half_cauchy(0.8),
+    Prior.half_student_t(4, 0.8),
     Prior.exponential(2.0),
     Prior.gamma(2.0, 0.5),
     Prior.lognormal(0.2, 0.6),

@@ -196,7 +196,6 @@ def test_stopped_run_keeps_what_is_finished(
             return future
 
     monkeypatch.setattr(module, "CHUNK", 2)
-    monkeypatch.setattr(module, "as_completed", lambda futures: iter(futures))
     with Interrupted(1) as executor, pytest.raises(Stopped, match="after 2 refits") as stopped:
         refit_many(pairs, seed=3, executor=executor)
     pd.testing.assert_frame_equal(stopped.value.finished, table.iloc[:2])

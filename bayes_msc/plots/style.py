@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+
+from bayes_msc.plots.readings import readings
 
 BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
     "#0072B2",
@@ -73,6 +77,8 @@ def new_figure(height: float, label: str = "") -> Figure:
 def to_svg(figure: Figure, name: str) -> str:
     """Return a figure as SVG text that is the same in every run and can stand beside others.
 
+    Its attribute ``data-readings`` holds the marks and their values (see ``plots.readings``).
+
     Parameters
     ----------
     figure : Figure
@@ -87,7 +93,10 @@ def to_svg(figure: Figure, name: str) -> str:
     text = re.sub(r"<!-- .*? -->\n?", "", buffer.getvalue(), flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'\b((?:xlink:)?href)="#', rf'\1="#{name}-', text)
-    return text.replace("url(#", f"url(#{name}-")
+    text = text.replace("url(#", f"url(#{name}-")
+    marks = json.dumps(readings(figure), ensure_ascii=False, separators=(",", ":"))
+    start = text.index("<svg") + len("<svg")
+    return f"{text[:start]} data-readings={quoteattr(marks)}{text[start:]}"
 
 
 def ratio_limits(low: float, high: float, edge: float = 0.05) -> tuple[float, float]:

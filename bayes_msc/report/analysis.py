@@ -18,6 +18,7 @@ from bayes_msc.prior import Prior
 from bayes_msc.report import analysis_sections as parts
 from bayes_msc.report import prose, tables
 from bayes_msc.report.manifest import stamp
+from bayes_msc.report.panel import panel_of_fit
 from bayes_msc.report.results import Results, Source
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def build(
         tables=full,
         sources=_sources(trial, model),
         manifest=_manifest(fit, trial, command),
+        panel=panel_of_fit(fit, trial, priors["log_rate_ratio"], everywhere),
     )
     return results, _draw(fit, trial, full, priors)
 

@@ -8,7 +8,8 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from bayes_msc.errors import OutputError
-from bayes_msc.report.results import WORDS, Figure, Results, Table
+from bayes_msc.report import interactive
+from bayes_msc.report.results import FORMATS, WORDS, Figure, Results, Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,13 +22,15 @@ TEMPLATES = "templates"
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("bayes_msc.report", TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["fixed"] = FORMATS["fixed"]
+    return environment
 
 
 def render_html(results: Results, figures: Mapping[str, str]) -> str:
@@ -50,22 +53,37 @@ def render_html(results: Results, figures: Mapping[str, str]) -> str:
     OutputError
         If a figure is missing.
     """
+    from jinja2.utils import htmlsafe_json_dumps
     from markupsafe import Markup
 
     missing = [figure.name for figure in results.figures if figure.name not in figures]
     if missing:
         raise OutputError(f"no SVG for the figures {', '.join(missing)}: draw them first")
-    style = resources.files("bayes_msc.report").joinpath(TEMPLATES, "report.css")
+    parts = interactive.parts_of(results)
+    script = interactive.script_of(parts, bool(results.figures))
+    style = _style(bool(script))
+    inner = [text for svg in figures.values() for text in interactive.styles_in(svg)]
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             results=results,
-            style=Markup(style.read_text(encoding="utf-8")),
+            policy=Markup(interactive.policy(script, (style, *inner))),
+            style=Markup(style),
+            script=Markup(script),
+            parts=parts,
+            places=interactive.places_of(results, parts),
+            data={name: htmlsafe_json_dumps(data) for name, data in parts.items()},
             table=lambda item: table_html(item, results.label),
             figure=lambda item: figure_html(item, figures[item.name]),
         )
     )
+
+
+def _style(interactive_parts: bool) -> str:
+    style = resources.files("bayes_msc.report").joinpath(TEMPLATES, "report.css")
+    text = style.read_text(encoding="utf-8")
+    return text + interactive.style() if interactive_parts else text
 
 
 def table_html(table: Table, label: str = "") -> Markup:

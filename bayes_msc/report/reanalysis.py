@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,6 +12,7 @@ from bayes_msc.printed import CERTAINTY
 from bayes_msc.report import prose
 from bayes_msc.report import reanalysis_sections as parts
 from bayes_msc.report.manifest import made_with, stamp
+from bayes_msc.report.panel import panel_of_reanalysis
 from bayes_msc.report.results import Results, Source
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, dict[str, str
             "versions": made_with(("numpy", "scipy", "pandas", "matplotlib")),
             **stamp(command),
         },
+        panel=panel_of_reanalysis(result, headline(table["stance"])),
     )
     return results, _draw(result)
 
@@ -90,11 +93,17 @@ def by_stance(statements: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def headline(stances: Iterable[str]) -> str:
+    """Return the stance from which the answer speaks."""
+    known = list(stances)
+    return next((name for name in HEADLINE if name in known), known[0])
+
+
 def answer(result: Reanalysis, table: pd.DataFrame) -> tuple[str, ...]:
     """Write the answer in three sentences: the trial, the stances, the other evidence."""
     words = parts.words_of(result)
     chances = {name: parts.chance_of_benefit(result, name) for name in table["stance"]}
-    name = next((s for s in HEADLINE if s in chances), next(iter(chances)))
+    name = headline(chances)
     main = table[table["stance"] == name].iloc[0]
     first = prose.sentence(
         f"{prose.opening(name)}, {prose.benefit(chances[name], words)}: "

@@ -224,6 +224,8 @@ class Results:
         What was done, and to whose numbers.
     banner : tuple of str
         Failed checks, each with what to do.
+    panel : Mapping
+        What a reader's own prior needs (see ``bayes_msc.report.panel``); empty for no panel.
     """
 
     kind: str
@@ -237,6 +239,7 @@ class Results:
     label: str = ""
     subtitle: str = ""
     banner: tuple[str, ...] = ()
+    panel: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -260,6 +263,7 @@ def to_json(results: Results) -> str:
         "sections": [_section_out(section, results.label) for section in results.sections],
         "sources": [vars(source) for source in results.sources],
         "manifest": dict(results.manifest),
+        "panel": dict(results.panel),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -346,6 +350,7 @@ def _results_in(content: dict[str, Any]) -> Results:
         label=content["label"],
         subtitle=content["subtitle"],
         banner=tuple(content["banner"]),
+        panel=content.get("panel", {}),
     )
 
 

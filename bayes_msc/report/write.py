@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bayes_msc.errors import OutputError
 from bayes_msc.files import replace_file
+from bayes_msc.folders import check_free, put, staged, writable
 from bayes_msc.report.html import render_html
 from bayes_msc.report.results import Results, from_json, to_json
 
@@ -51,9 +50,9 @@ def write_results(
         If the folder holds results and ``force`` is false, is a file, or cannot be written.
     """
     folder = Path(folder)
-    with _writable(folder):
+    with writable(folder):
         check_folder(folder, force)
-        with _staged(folder) as stage:
+        with staged(folder) as stage:
             (stage / REPORT).write_text(render_html(results, figures), encoding="utf-8")
             (stage / RESULTS).write_text(to_json(results), encoding="utf-8")
             (stage / FIGURES).mkdir()
@@ -122,69 +121,16 @@ def check_folder(folder: Path, force: bool) -> None:
     OutputError
         If it is a file, or holds results and ``force`` is false.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file: name a folder for the results")
-    there = [name for name in OWNED if (folder / name).exists()]
-    if there and not force:
-        raise OutputError(
-            f"{folder} holds results already ({', '.join(there)}): "
-            "choose another folder, or replace them with --force"
-        )
-
-
-def _parent(path: Path) -> Path:
-    parent = path.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    return parent
-
-
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path} cannot be written ({reason}): choose another place") from error
-
-
-@contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
-    """Give a new folder on the target's own disk; nothing of it remains when anything fails."""
-    place = folder if folder.is_dir() else _parent(folder)
-    with tempfile.TemporaryDirectory(prefix=".results-", dir=place) as temporary:
-        stage = Path(temporary) / "new"
-        stage.mkdir()
-        yield stage
+    check_free(folder, OWNED, force)
 
 
 def _put(folder: Path, stage: Path) -> None:
-    """Move the finished results to their place, in one rename where the folder is new."""
-    if not folder.exists():
-        stage.replace(folder)
-        return
-    for item in _foreign_figures(folder):
-        if not (stage / FIGURES / item.name).exists():
-            shutil.copy2(item, stage / FIGURES / item.name, follow_symlinks=False)
-    _exchange(folder, stage)
-
-
-def _exchange(folder: Path, stage: Path) -> None:
-    """Exchange old results for new ones by renames; put the old ones back if one fails."""
-    backup = stage.parent / "old"
-    backup.mkdir()
-    old = [name for name in OWNED if (folder / name).exists()]
-    new = [name for name in OWNED if (stage / name).exists()]
-    moved: list[tuple[Path, Path]] = []
-    steps = [(folder / name, backup / name) for name in old]
-    steps += [(stage / name, folder / name) for name in new]
-    try:
-        for source, target in steps:
-            source.replace(target)
-            moved.append((source, target))
-    except BaseException:
-        for source, target in reversed(moved):
-            target.replace(source)
-        raise
+    """Move the finished results to their place, with the figures of others that were there."""
+    if folder.exists():
+        for item in _foreign_figures(folder):
+            if not (stage / FIGURES / item.name).exists():
+                shutil.copy2(item, stage / FIGURES / item.name, follow_symlinks=False)
+    put(folder, stage, OWNED)
 
 
 def _foreign_figures(folder: Path) -> list[Path]:

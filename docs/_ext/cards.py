@@ -23,7 +23,7 @@ from bayes_msc.parameters import family_parameters, parameter
 from bayes_msc.terms import TERMS
 
 ON_LOG_SCALE = ("log_rate", "log_rate_ratio", "period_effect", "carryover_effect")
-COMMANDS = ("", "reanalyze", "fit", "models", "datasets", "template", "report")
+COMMANDS = ("", "reanalyze", "fit", "sensitivity", "models", "datasets", "template", "report")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -196,7 +196,7 @@ def calibration(static: Path) -> str:
     """How uniform the ranks of each card are, with its figure; or that it was not run."""
     if not (static / "calibration.csv").exists():
         return "Not run for this edition."
-    from benchmarks.calibration import adjusted
+    from bayes_msc.simulation.sbc import adjusted
 
     found = pd.read_csv(static / "calibration.csv")
     found["holm"] = adjusted(found["p"])

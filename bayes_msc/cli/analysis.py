@@ -1,0 +1,216 @@
+"""The commands that analyse a trial, and those around them: a template, and the report again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bayes_msc.cli import options
+from bayes_msc.terminal import announce, headline, readable, show, stance_table, where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    import xarray as xr
+
+    from bayes_msc.reanalysis import Reanalysis
+    from bayes_msc.report import Results
+
+
+def reanalyze(
+    trial: Annotated[str, typer.Argument(help="A bundled trial, or a TOML file of yours.")],
+    out: options.Out,
+    stance: Annotated[
+        list[str] | None, typer.Option(help="Prior stance; repeat for more (default: all).")
+    ] = None,
+    analysis: Annotated[
+        str | None, typer.Option(help="Printed analysis to build on (default: the preferred one).")
+    ] = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(help="Other trial, bundled or TOML; repeat (default: those the card names)."),
+    ] = None,
+    no_external: Annotated[
+        bool, typer.Option("--no-external", help="Leave other trials aside.")
+    ] = False,
+    threshold: options.Thresholds = None,
+    method: Annotated[
+        options.Method, typer.Option(help="How to combine trials: exact, or sampled by PyMC.")
+    ] = options.Method.quadrature,
+    force: options.Force = False,
+) -> None:
+    """Reanalyse a trial from its printed numbers."""
+    from bayes_msc.reanalysis import reanalyze as run
+
+    others = None if external is None else [options.published(name) for name in external]
+    result = run(
+        options.published(trial),
+        stances=stance,
+        analysis=analysis,
+        external=[] if no_external else others,
+        thresholds=threshold,
+        method=method.value,
+    )
+    results = _write(result, out, force)
+    headline(results)
+    show(stance_table(result), "What each prior stance makes of the trial")
+    where(out)
+
+
+def fit(
+    trial: Annotated[str, typer.Argument(help="A bundled trial, or a CSV, Excel or Parquet file.")],
+    out: options.Out,
+    model: options.Card = None,
+    design: options.DesignOf = None,
+    control: options.Control = None,
+    active: options.Active = None,
+    patient: options.Patient = "patient",
+    treatment: options.Treatment = "treatment",
+    count: options.Count = "count",
+    period: options.Period = None,
+    sequence: options.Sequence = None,
+    scan: options.Scan = None,
+    month: options.Month = None,
+    exposure: options.Exposure = None,
+    baseline: options.Baseline = None,
+    sheet: options.Sheet = None,
+    title: options.Title = "",
+    endpoint: options.Endpoint = "events",
+    unit: options.Unit = "scan",
+    candidate: options.Candidate = None,
+    stance: Annotated[
+        str | None, typer.Option(help="Prior stance for the rate ratio (default: the card's).")
+    ] = None,
+    threshold: options.Thresholds = None,
+    rope: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Rate ratios between which you would call the arms equivalent."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 1,
+    draws: Annotated[int, typer.Option(help="Draws kept in each chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Draws discarded in each chain.")] = 1000,
+    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    cores: Annotated[int | None, typer.Option(help="Chains at once (default: all cores).")] = None,
+    engine: Annotated[
+        options.Engine, typer.Option(help="NUTS, or importance sampling.")
+    ] = options.Engine.nuts,
+    force: options.Force = False,
+) -> None:
+    """Fit a model to the counts of every patient."""
+    from bayes_msc.fit import card_for, save_fit
+    from bayes_msc.fit import fit as run
+    from bayes_msc.report.write import check_folder
+
+    check_folder(out, force)
+    columns = {
+        "design": design,
+        "control": control,
+        "active": active,
+        "patient": patient,
+        "treatment": treatment,
+        "count": count,
+        "period": period,
+        "sequence": sequence,
+        "scan": scan,
+        "month": month,
+        "exposure": exposure,
+        "baseline": baseline,
+        "sheet": sheet,
+        "title": title,
+        "endpoint": endpoint,
+        "exposure_unit": unit,
+    }
+    given = options.counts(trial, candidate, columns)
+    _check_statements(threshold, rope)
+    card = options.card(model or card_for(given, "negative-binomial"), stance)
+    announce(given, card)
+    result = run(
+        given,
+        card,
+        seed=seed,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        cores=cores,
+        engine=engine.value,
+    )
+    statements = _statements(result, threshold, rope)
+    results = _write(result, out, force, statements, lambda path: save_fit(result, path))
+    headline(results)
+    show(readable(statements), "Statements")
+    where(out)
+    if results.banner:
+        raise typer.Exit(options.DIAGNOSTIC_FAILURE)
+
+
+def template(
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
+    design: Annotated[
+        options.Design, typer.Option(help="Design of the trial.")
+    ] = options.Design.crossover,
+    patients: Annotated[int, typer.Option(help="Number of patients.")] = 9,
+    active: Annotated[str, typer.Option(help="Label of the active arm.")] = "MSC",
+    control: Annotated[str, typer.Option(help="Label of the control arm.")] = "placebo",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file if it is there.")
+    ] = False,
+) -> None:
+    """Write a table to type a trial's counts into."""
+    from bayes_msc.template import write_template
+
+    write_template(out, design.value, patients, force, active=active, control=control)
+    line = ["bayes-msc", "fit", str(out), "--design", design.value]
+    line += ["--active", active, "--control", control, "--out", "results/"]
+    typer.echo(f"Wrote {out}. Type the counts in (leave unseen scans empty), then run:")
+    typer.echo(f"  {shlex.join(line)}")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that holds results.json and figures.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="HTML file (default: in that folder).")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file named by --out.")] = False,
+) -> None:
+    """Render the report of a results folder again."""
+    from bayes_msc.report import read_figures, read_results, render_html, write_html
+
+    results = read_results(folder)
+    html = render_html(results, read_figures(folder, results))
+    path = write_html(html, out or folder / "report.html", force or out is None)
+    typer.echo(f"Wrote {path}")
+
+
+def _check_statements(thresholds: list[float] | None, rope: tuple[float, float] | None) -> None:
+    from bayes_msc.estimands import check_ratios
+
+    check_ratios(thresholds or (), rope)
+
+
+def _statements(
+    fit: xr.DataTree, thresholds: list[float] | None, rope: tuple[float, float] | None
+) -> pd.DataFrame:
+    from bayes_msc.convergence import THRESHOLDS
+    from bayes_msc.estimands import summarize
+
+    return summarize(fit, thresholds=thresholds or THRESHOLDS, rope=rope)
+
+
+def _write(
+    source: Reanalysis | xr.DataTree,
+    out: Path,
+    force: bool,
+    statements: pd.DataFrame | None = None,
+    save: Callable[[Path], object] | None = None,
+) -> Results:
+    from bayes_msc.report import build, write_results
+
+    command = shlex.join(["bayes-msc", *sys.argv[1:]])
+    results, figures = build(source, command, statements)
+    write_results(results, out, figures, fit=save, force=force)
+    return results

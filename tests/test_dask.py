@@ -1,0 +1,120 @@
+"""Runs on a Dask cluster of real worker processes: nothing lost, nothing counted twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from test_run import PLAN, digests
+
+from bayes_msc.errors import WorkersError
+from bayes_msc.simulation.plan import Plan
+from bayes_msc.simulation.run import simulate
+
+distributed = pytest.importorskip("distributed")
+LONGER = PLAN.replace("trials = 20", "trials = 150")
+
+
+def make_cluster(port: int = 0) -> Any:
+    return distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",
+        scheduler_port=port,
+        host="127.0.0.1",
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with make_cluster() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dask") / "whole"
+    simulate(Plan.from_toml(LONGER), folder, workers=1)
+    return folder
+
+
+def chunks(folder: Path) -> int:
+    return len(list(folder.glob("*/chunk-*.parquet")))
+
+
+def in_the_middle(folder: Path, act: Callable[[], object], already: int = 6) -> threading.Thread:
+    """Do something once so many chunks are there."""
+
+    def wait() -> None:
+        while chunks(folder) < already:
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_client_gives_the_same_bytes(cluster: Any, longer: Path, tmp_path: Path) -> None:
+    with distributed.Client(cluster) as client:
+        simulate(Plan.from_toml(LONGER), tmp_path / "run", executor=client)
+    assert digests(tmp_path / "run") == digests(longer)
+
+
+def test_killed_worker_changes_no_byte(cluster: Any, longer: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    pids = [worker.process.pid for worker in cluster.workers.values()]
+    thread = in_the_middle(folder, lambda: os.kill(pids[0], signal.SIGKILL))
+    simulate(Plan.from_toml(LONGER), folder, scheduler=cluster.scheduler_address)
+    thread.join()
+    assert digests(folder) == digests(longer)
+
+
+@pytest.mark.slow
+def test_restarted_scheduler_changes_no_byte(longer: Path, tmp_path: Path) -> None:
+    folder, clusters = tmp_path / "run", [make_cluster()]
+    address = clusters[0].scheduler_address
+    port = int(address.rsplit(":", 1)[1])
+
+    def restart() -> None:
+        clusters[0].close()
+        clusters.append(make_cluster(port))
+
+    thread = in_the_middle(folder, restart)
+    simulate(Plan.from_toml(LONGER), folder, scheduler=address)
+    thread.join()
+    assert len(clusters) == 2
+    clusters[1].close()
+    assert digests(folder) == digests(longer)
+
+
+def test_worker_that_is_lost_again_and_again_is_named(cluster: Any, tmp_path: Path) -> None:
+    class Losing:
+        def submit(self, *_: object) -> Any:
+            from concurrent.futures import Future
+
+            future: Future[Any] = Future()
+            future.set_exception(
+                distributed.scheduler.KilledWorker("task", SimpleNamespace(address="tcp://a:1"), 3)
+            )
+            return future
+
+    with pytest.raises(WorkersError, match=r"KilledWorker.*may be out of memory"):
+        simulate(Plan.from_toml(PLAN), tmp_path / "run", executor=Losing())
+
+
+def test_scheduler_that_does_not_answer(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(WorkersError, match=r"tcp://127.0.0.1:9 did not answer within 0.5 seconds"):
+        simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://127.0.0.1:9", timeout=0.5)
+    assert time.monotonic() - start < 60
+    with pytest.raises(WorkersError, match="not both"):
+        simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://a:1", executor=object())
