@@ -12,6 +12,7 @@ import pandas as pd
 
 from bayes_msc.analysis_plan.progress import Begin, shown
 from bayes_msc.analysis_plan.reading import AnalysisPlan, read_plan
+from bayes_msc.analysis_plan.robustness import figures_of
 from bayes_msc.analysis_plan.sections import COPY, with_plan
 from bayes_msc.analysis_plan.steps import analyses_of, steps_of
 from bayes_msc.analysis_plan.subject import Counts, load_subject, priors_of
@@ -149,6 +150,7 @@ def run_plan(
         results, figures = build(analysed.source, command, analysed.statements)
         verdict = judge(plan.rule, analysed.primary, bool(results.banner))
         results = with_plan(results, plan, verdict, analysed.beside, moved, folder)
+        figures = figures.with_more(figures_of(moved)) if moved else figures
         _write(plan, folder, results, figures, moved, analysed.save, force)
     return PlanResult(
         plan,

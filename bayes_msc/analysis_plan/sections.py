@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayes_msc.analysis_plan.robustness import sections_of, tables_of
 from bayes_msc.analysis_plan.verdict import Verdict
 from bayes_msc.report.inputs import file_hash
 from bayes_msc.report.results import Column, Results, Section, Table
-from bayes_msc.sensitivity.whole import PAGE
 
 if TYPE_CHECKING:
     from bayes_msc.analysis_plan.reading import AnalysisPlan
@@ -37,9 +37,9 @@ def with_plan(
         tables["beside_the_primary_answer"] = beside
     own = list(results.sections)
     if found is not None:
-        own.insert(_place(own), _moved(found))
-        if len(found.ranking):
-            tables["what_moves"] = found.ranking
+        place = _place(own)
+        own[place:place] = sections_of(found)
+        tables.update(tables_of(found))
     return replace(
         results,
         title=plan.tables.question.title or results.title,
@@ -121,29 +121,3 @@ def _place(sections: list[Section]) -> int:
     """Robustness stands before the model card, which ends the report."""
     keys = [section.key for section in sections]
     return keys.index("model") if "model" in keys else len(keys)
-
-
-def _moved(found: Sensitivity) -> Section:
-    said = tuple(f"{name}: {words}" for name, words in found.statements.items())
-    skipped = tuple(f"not made: {name}: {words}" for name, words in found.skipped.items())
-    tables: tuple[Table, ...] = ()
-    if len(found.ranking):
-        columns = (
-            Column("what is changed", ("what",)),
-            Column("from", ("lowest",), "fixed"),
-            Column("to", ("highest",), "fixed"),
-            Column("turns the rule's answer", ("turns",)),
-            Column("farthest", ("extreme",)),
-        )
-        words = f"What moves the conclusion: {found.rule.statement} under each change."
-        shown = found.ranking.assign(
-            turns=["yes" if turned else "no" for turned in found.ranking["turns"]]
-        )
-        tables = (Table("what-moves", words, columns, shown),)
-    return Section(
-        "planned-sensitivity",
-        "What moves the conclusion",
-        (f"The analyses of sensitivity that the plan asks for, in full in {PAGE}.",),
-        points=(*said, *skipped),
-        tables=tables,
-    )

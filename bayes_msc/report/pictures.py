@@ -34,6 +34,10 @@ class Pictures(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._svg)
 
+    def with_more(self, figures: Mapping[str, Figure]) -> Pictures:
+        """Return these pictures and others, which take the place of those of the same name."""
+        return Pictures({**self._figures, **figures})
+
     @property
     def png(self) -> Mapping[str, bytes]:
         """PNG by figure name; drawn when first asked for, as that takes a while."""
