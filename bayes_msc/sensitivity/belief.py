@@ -103,6 +103,7 @@ def needed_prior(
         ``probability``, ``mcse``
             The rule's probability from a fit under this very prior: a check.
         ``sentence``
+            All this in words.
 
     Raises
     ------
