@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ Row = dict[str, Any]
 #: Refits handed to a worker at once: enough to make the hand-over cheap, few enough that the bar
 #: moves and that little is lost when the run is stopped.
 CHUNK = 25
+#: Seconds of work left at which other processes pay: each has to start and to compile.
+_WORTH_PROCESSES = 10.0
 #: A sampler holds the numbers of the refit at hand: the threads of a process take their turn.
 TURN = Lock()
 _MASS = 0.95
@@ -82,8 +85,8 @@ def refit_many(
     seed : int
         Fixes the draws of every refit, whatever the number of workers and their order.
     executor : concurrent.futures.Executor, optional
-        Where to run: for example ``dask.distributed.Client(...).get_executor()``. By default
-        processes of this machine, if there are enough refits to be worth their start.
+        Where to run: for example ``dask.distributed.Client(...).get_executor()``. By default this
+        process, joined by others of this machine where enough work is left to be worth their start.
     workers : int, optional
         Number of those processes; by default as many as there are cores.
     progress : bool, optional
@@ -159,14 +162,21 @@ def seed_of(seed: int, index: int) -> int:
 def _run(
     batches: Sequence[_Batch], executor: Executor | None, workers: int
 ) -> Iterator[list[tuple[int, Row]]]:
-    few = sum(len(batch.jobs) for batch in batches) < 2 * CHUNK
-    if executor is None and (few or workers == 1):
-        yield from map(_work, batches)
-    elif executor is None:
-        with local_pool(workers) as pool:
-            yield from gather(pool, _work, batches)
-    else:
+    if executor is not None:
         yield from gather(executor, _work, batches)
+        return
+    waiting = list(batches)
+    while waiting:
+        start = time.perf_counter()
+        yield _work(waiting.pop(0))
+        left = (time.perf_counter() - start) * len(waiting)
+        begun = len(batches) - len(waiting)
+        # the first batch compiles, so that it says little of those to come
+        if workers > 1 and len(waiting) > 1 and begun > 1 and left > _WORTH_PROCESSES:
+            break
+    if waiting:
+        with local_pool(workers) as pool:
+            yield from gather(pool, _work, waiting)
 
 
 def _work(batch: _Batch) -> list[tuple[int, Row]]:

@@ -173,9 +173,16 @@ def test_place_in_the_run_decides_not_company(
 
 
 @pytest.mark.slow
-def test_processes_give_the_same_to_the_last_bit(pairs: list[tuple[Model, Trial]]) -> None:
-    many = pairs * 15
-    pd.testing.assert_frame_equal(refit_many(many, workers=2), refit_many(many, workers=1))
+def test_processes_give_the_same_to_the_last_bit(
+    pairs: list[tuple[Model, Trial]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, opened = pairs * 30, []
+    alone = refit_many(many, workers=1)
+    own = module.local_pool
+    monkeypatch.setattr(module, "_WORTH_PROCESSES", 0.0)
+    monkeypatch.setattr(module, "local_pool", lambda n: opened.append(n) or own(n))
+    pd.testing.assert_frame_equal(refit_many(many, workers=2), alone)
+    assert opened == [2]
 
 
 def test_stopped_run_keeps_what_is_finished(
