@@ -190,7 +190,6 @@ def test_cards_are_calibrated_in_the_docs() -> None:
     lines = pd.read_csv(Path(__file__).parents[1] / "docs" / "_static" / "calibration.csv")
     # the page names the cards that were not run for this edition: none but these, the slowest
     slowest = {
-        "crossover-poisson-lognormal",
         "count-hurdle-negative-binomial",
         "crossover-hurdle-negative-binomial",
     }
