@@ -14,10 +14,10 @@ from bayes_msc.counts import FAMILIES
 from bayes_msc.effects import recover
 from bayes_msc.errors import ModelError, one_of
 from bayes_msc.fit import model_of, trial_of
-from bayes_msc.missing import CUT_SHORT, Plan, plan_of, relabelled
+from bayes_msc.missing import CUT_SHORT, Plan, plan_of
 from bayes_msc.model import Model
 from bayes_msc.predictor import Draws, RowParameters, draws_of, row_parameters
-from bayes_msc.provenance import IMPUTED
+from bayes_msc.provenance import IMPUTED, filled
 from bayes_msc.rows import Rows, arrange
 from bayes_msc.trial import Trial
 
@@ -235,7 +235,10 @@ def completed(plan: Plan, counts: Counts) -> Trial:
     known = table["count"].notna() | (plan.unseen > 0)
     exposure = table["exposure"] + np.where(short, plan.unseen, 0.0)
     table = table.assign(count=(seen + added).where(known), exposure=exposure)
-    return relabelled(plan.trial, table, IMPUTED)
+    trial = plan.trial
+    words = f"{trial.title} (unseen counts {IMPUTED})"
+    name, source = f"{trial.name}, {IMPUTED}", filled(trial.provenance, IMPUTED)
+    return trial.with_counts_of(table, name, words, source)
 
 
 def check_strategy(strategy: str, delta: float, arms: str) -> None:

@@ -167,6 +167,31 @@ class Trial:
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
+    def with_counts_of(self, table: pd.DataFrame, name: str, title: str, provenance: str) -> Trial:
+        """Return the trial with other counts and exposures, without looking for faults again.
+
+        Parameters
+        ----------
+        table : DataFrame
+            This trial's own, but for ``count`` and ``exposure``: a thousand imputed trials need not
+            be checked a thousand times.
+        name, title, provenance : str
+        """
+        one_of(provenance, PROVENANCES, "provenance", TrialError)
+        other = object.__new__(type(self))
+        arms = {key: getattr(self, key) for key in ("design", "control", "active")}
+        values = {
+            **{key: getattr(self, key) for key in self.meta()},
+            "name": name,
+            "title": title,
+            "provenance": provenance,
+            "warnings": (*find_warnings(table, **arms), *warnings_of(provenance)),
+            "_table": table,
+        }
+        for key, value in values.items():
+            object.__setattr__(other, key, value)
+        return other
+
     @property
     def data(self) -> pd.DataFrame:
         """The canonical table; a copy, so that the trial itself cannot be changed."""

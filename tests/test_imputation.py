@@ -204,6 +204,16 @@ def test_completed_trial_has_the_exposure_as_planned() -> None:
     assert any("counts drawn from a model" in text for text in trial.warnings)
 
 
+def test_completed_trial_is_what_a_check_of_its_table_would_give(crossover: Trial) -> None:
+    plan = plan_of(crossover)
+    made = completed(plan, np.arange(1, (plan.unseen > 0).sum() + 1))
+    checked = Trial(made.data, **made.meta())
+    pd.testing.assert_frame_equal(made.data, checked.data)
+    assert made.sha256 == checked.sha256 != crossover.sha256
+    assert made.meta() == checked.meta()
+    assert made.warnings == checked.warnings
+
+
 def test_nothing_unseen_nothing_drawn(epilepsy_fit: xr.DataTree) -> None:
     assert draw_unseen(epilepsy_fit)["count"].shape[2] == 0
 
