@@ -6,12 +6,10 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from bayes_msc.card import card_text, cards_folder, fields_of, read_text
+from bayes_msc.centring import log_pooled_rate, shifted
 from bayes_msc.covariates import coefficient
 from bayes_msc.errors import ModelError, one_of
 from bayes_msc.model_checks import (
@@ -369,7 +367,7 @@ class Model:
         """
         priors = {name: self.priors[name] for name in self._parameters(self.terms_for(trial))}
         if self.log_rate_centre == "pooled-rate":
-            priors["log_rate"] = _shifted(priors["log_rate"], log_pooled_rate(trial))
+            priors["log_rate"] = shifted(priors["log_rate"], log_pooled_rate(trial))
         return priors
 
     def __str__(self) -> str:
@@ -391,17 +389,3 @@ class Model:
 def reasoned(prior: Prior) -> Prior:
     """Return a prior with a reason: a card holds none without."""
     return prior if prior.why else prior.because("given by the analyst")
-
-
-@lru_cache(maxsize=16)
-def log_pooled_rate(trial: Trial) -> float:
-    """Log of (all events + 0.5) over all exposure seen, both arms together."""
-    seen = trial.seen
-    return math.log((float(seen["count"].sum()) + 0.5) / float(seen["exposure"].sum()))
-
-
-def _shifted(prior: Prior, centre: float) -> Prior:
-    numbers = dict(zip(prior.names, prior.parameters, strict=True))
-    numbers["loc"] = float(np.asarray(numbers["loc"])) + centre
-    why = f"{prior.why}; centred on the log of the pooled rate, {centre:.2f}"
-    return Prior(prior.distribution, tuple(numbers.values()), why)

@@ -17,6 +17,7 @@ from conftest import make_parallel
 from pymc.stats import compute_log_prior
 from scipy import special, stats
 
+from bayes_msc.centring import log_pooled_rate
 from bayes_msc.errors import ModelError, OutputError
 from bayes_msc.estimands import summarize
 from bayes_msc.fit import (
@@ -31,7 +32,7 @@ from bayes_msc.fit import (
     trial_of,
 )
 from bayes_msc.graph import build
-from bayes_msc.model import Model, log_pooled_rate
+from bayes_msc.model import Model
 from bayes_msc.prior import Prior
 from bayes_msc.sampler import Sampler, Settings, structure
 from bayes_msc.trial import Trial

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tomli_w
 
+from bayes_msc.centring import log_pooled_rate
 from bayes_msc.errors import ModelError
-from bayes_msc.model import Model, log_pooled_rate
+from bayes_msc.model import Model
 from bayes_msc.parameters import (
     FAMILY_PARAMETERS,
     PARAMETERS,

@@ -34,8 +34,9 @@ from bayes_msc.report import (
     to_json,
     write_results,
 )
+from bayes_msc.report.cell_formats import FORMATS
 from bayes_msc.report.html import table_html
-from bayes_msc.report.results import FORMATS, Column, Section, Table
+from bayes_msc.report.results import Column, Section, Table
 
 Made = tuple[Results, dict[str, str]]
 

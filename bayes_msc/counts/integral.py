@@ -13,7 +13,7 @@ both covered. Gauss-Hermite nodes, whose density is tied to one scale, need fewe
 patient and still err by 1e-5 with 100 nodes for the hardest: see ``benchmarks/quadrature.py``.
 
 The nodes are constants in the gradient: the derivative of the sum is then the same rule applied
-to the derivative of the integrand, and comes with the value in one pass.
+to the derivative of the integrand, and takes its weights from the value.
 """
 
 from __future__ import annotations

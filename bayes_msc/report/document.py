@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bayes_msc.report.results import WORDS, Figure, Results, Section, Source, Table
+from bayes_msc.report.cell_formats import WORDS
+from bayes_msc.report.results import Figure, Results, Section, Source, Table
 
 CHECKS_FAILED = "Checks failed: read this before any number"
 MADE = "How this was made"

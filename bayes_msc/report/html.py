@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from bayes_msc.errors import OutputError
 from bayes_msc.report import interactive
-from bayes_msc.report.results import FORMATS, WORDS, Figure, Results, Table
+from bayes_msc.report.cell_formats import FORMATS, WORDS
+from bayes_msc.report.results import Figure, Results, Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment

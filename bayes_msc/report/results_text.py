@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayes_msc.report import prose
-from bayes_msc.report.results import FORMATS
+from bayes_msc.report.cell_formats import FORMATS
 
 if TYPE_CHECKING:
     from bayes_msc.reanalysis import Reanalysis

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_msc.model import Model, log_pooled_rate
+from bayes_msc.centring import log_pooled_rate
+from bayes_msc.model import Model
 from bayes_msc.rows import Rows, arrange
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.generate import Trials
