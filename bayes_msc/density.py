@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_msc.counts import value_only
 from bayes_msc.errors import ModelError, one_of
+from bayes_msc.plain_errors import plain_shape_errors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -205,6 +206,9 @@ class Density:
         function: Callable[[NDArray[np.float64]], Any] = pytensor.function(
             [points], batched, mode=mode, trust_input=True, on_unused_input="ignore"
         )
+        with plain_shape_errors():
+            # Numba compiles when it first meets the types of its arguments
+            function(self.start()[None])
         return function
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_msc.counts import FAMILIES, marginal_logp
@@ -103,15 +104,21 @@ def _parameters(model: Model, trial: Trial, numbers: Any) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     start, priors = 0, model.priors_for(trial)
     for name, prior in priors.items():
-        shape = np.shape(prior.parameters)
-        stop = start + int(np.prod(shape))
+        stop = start + np.size(prior.parameters)
         make = _DISTRIBUTIONS[prior.distribution]
-        parameters[name] = make(name, numbers[start:stop].reshape(shape))
+        parameters[name] = make(name, _shaped(numbers, start, np.shape(prior.parameters)))
         start = stop
     for name, value in derived(parameters).items():
         free = any(not priors[source].is_fixed for source in sources(name))
         parameters[name] = pm.Deterministic(name, value) if free else value
     return parameters
+
+
+def _shaped(numbers: Any, start: int, shape: tuple[int, ...]) -> Any:
+    """Hyperparameters as numbers where they are numbers: a reshaped slice is a second to compile."""
+    if len(shape) == 1:
+        return [numbers[start + i] for i in range(*shape)]
+    return numbers[start : start + int(np.prod(shape))].reshape(shape)
 
 
 def _sampled_effects(model: Model, parameters: dict[str, Any]) -> Any:
@@ -154,7 +161,10 @@ def _likelihood(model: Model, observed: Any, seen: Any, at: RowParameters, z: An
 
 def _logp(family: str) -> Callable[..., Any]:
     def logp(count: Any, *matrices: Any) -> Any:
-        return marginal_logp(family, count, *matrices)
+        value = marginal_logp(family, count, *matrices)
+        # A value that is no number is no likelihood. It also makes PyTensor fuse the sum over
+        # patients and its derivatives into loops, which compile five times as fast as its sums.
+        return pt.switch(pt.isnan(value), -np.inf, value)
 
     return logp
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bayes_msc.errors import ModelError
 from bayes_msc.importance import MOST_K, Importance
 from bayes_msc.model import Model
+from bayes_msc.plain_errors import plain_shape_errors
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
@@ -85,7 +86,8 @@ class Sampler:
     def _nuts(self) -> Any:
         import nutpie
 
-        return nutpie.compile_pymc_model(self._graph)
+        with plain_shape_errors():
+            return nutpie.compile_pymc_model(self._graph)
 
     @cached_property
     def density(self) -> Density:
