@@ -115,7 +115,7 @@ def _parameters(model: Model, trial: Trial, numbers: Any) -> dict[str, Any]:
 
 
 def _shaped(numbers: Any, start: int, shape: tuple[int, ...]) -> Any:
-    """Hyperparameters as numbers where they are numbers: a reshaped slice is a second to compile."""
+    """Hyperparameters one by one: to compile a reshaped slice takes a second."""
     if len(shape) == 1:
         return [numbers[start + i] for i in range(*shape)]
     return numbers[start : start + int(np.prod(shape))].reshape(shape)
