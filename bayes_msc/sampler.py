@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayes_msc.errors import ModelError
+from bayes_msc.errors import ModelError, one_of
 from bayes_msc.importance import MOST_K, Importance
 from bayes_msc.model import Model
 from bayes_msc.plain_errors import plain_shape_errors
@@ -81,6 +81,24 @@ class Sampler:
         if key not in cls._compiled:
             cls._compiled[key] = cls(model, trial)
         return cls._compiled[key]
+
+    def compile(self, engine: str) -> None:
+        """Compile an engine now; otherwise the first fit does so.
+
+        Parameters
+        ----------
+        engine : {"nuts", "fast"}
+
+        Raises
+        ------
+        ModelError
+            If there is no engine of that name.
+        """
+        one_of(engine, ("nuts", "fast"), "engine", ModelError)
+        if engine == "nuts":
+            _ = self._nuts
+        else:
+            self.density.logp(self.density.start()[None])
 
     @cached_property
     def _nuts(self) -> Any:

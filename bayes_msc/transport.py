@@ -113,6 +113,7 @@ class _Before:
     """The variables built so far, one a row, and the features a curve is made of."""
 
     def __init__(self, d: int, points: int) -> None:
+        self.most = d
         self._variables = np.empty((d, points))
         self._features = np.empty((_count(d), points))
         self._features[0] = 1.0
@@ -179,22 +180,27 @@ def fitted(points: Array, weights: Array, order: NDArray[np.int64], tail: float)
     """
     # points far out have no weight, but numbers that overflow
     heavy = weights > _LEAST_WEIGHT * weights.max()
-    points, weights = points[heavy], weights[heavy] / weights[heavy].sum()
-    size = 1.0 / float(np.sum(weights**2))
+    points, weights = points[heavy], weights[heavy]
+    weights = weights / weights.sum()
+    size = 1.0 / float(weights @ weights)
     keep = size / (size + _SHRINK)
     skewness, means, sds = _moments(tail)
     before = _Before(len(order), len(points))
+    regression = _Regression(before, weights, _SHRINK / size)
     curves, slopes = [], []
     scale, shift, skew = (np.empty(len(order)) for _ in range(3))
     for j, place in enumerate(order):
-        curve, residual = _curve(before.features, j, points[:, place], weights, _SHRINK / size)
-        relative = residual**2 / (weights @ residual**2) - 1.0
-        slope = 0.5 * keep * (before.variables @ (weights * relative))
-        slope = np.clip(slope, -_STEEPEST, _STEEPEST)
-        wider = np.clip(slope @ before.variables, -_WIDEST, _WIDEST)
-        residual = residual * np.exp(-wider)
-        sd = np.sqrt(weights @ residual**2)
-        third = keep * (weights @ residual**3) / sd**3
+        curve, residual = regression.of(points[:, place])
+        squares = residual * residual
+        relative = weights * (squares / (weights @ squares) - 1.0)
+        slope = 0.5 * keep * (before.variables @ relative)
+        slope = np.minimum(np.maximum(slope, -_STEEPEST), _STEEPEST)
+        if j > 0:
+            wider = np.minimum(np.maximum(slope @ before.variables, -_WIDEST), _WIDEST)
+            residual *= np.exp(-wider)
+            squares = residual * residual
+        sd = np.sqrt(weights @ squares)
+        third = keep * (weights @ (squares * residual)) / sd**3
         skew[j] = np.interp(third, skewness, _SKEWS)
         shift[j] = np.interp(skew[j], _SKEWS, means)
         scale[j] = sd / np.interp(skew[j], _SKEWS, sds)
@@ -204,18 +210,38 @@ def fitted(points: Array, weights: Array, order: NDArray[np.int64], tail: float)
     return Transport(order, tuple(curves), tuple(slopes), scale, shift, skew, tail)
 
 
-def _curve(
-    features: Array, variables: int, value: Array, weights: Array, ridge: float
-) -> tuple[Array, Array]:
-    """Weighted quadratic regression, its bends shrunk; coefficients and centred residuals."""
-    weighted = features * weights
-    penalty = np.full(len(features), ridge)
-    penalty[[0, *(_count(i) for i in range(variables))]] = 1e-9
-    curve = np.linalg.solve(weighted @ features.T + np.diag(penalty), weighted @ value)
-    residual = value - curve @ features
-    centre = weights @ residual
-    curve[0] += centre
-    return curve, residual - centre
+class _Regression:
+    """Weighted quadratic regressions on more and more features, their bends shrunk."""
+
+    def __init__(self, before: _Before, weights: Array, ridge: float) -> None:
+        self._before, self._weights, self._ridge = before, weights, ridge
+        most = _count(before.most)
+        self._weighted = np.empty((most, len(weights)))
+        self._products = np.zeros((most, most))
+        self._done = 0
+
+    def of(self, value: Array) -> tuple[Array, Array]:
+        """Coefficients of the features there are now, and the centred residuals."""
+        features = self._before.features
+        self._extend(features)
+        n = self._done
+        curve = np.linalg.solve(self._products[:n, :n], self._weighted[:n] @ value)
+        residual = value - curve @ features
+        centre = self._weights @ residual
+        curve[0] += centre
+        residual -= centre
+        return curve, residual
+
+    def _extend(self, features: Array) -> None:
+        """Add the products of the features that are new; only the first of them is straight."""
+        first, self._done = self._done, len(features)
+        new = slice(first, self._done)
+        self._weighted[new] = features[new] * self._weights
+        products = self._weighted[new] @ features.T
+        self._products[new, : self._done] = products
+        self._products[: self._done, new] = products.T
+        diagonal = np.arange(first, self._done)
+        self._products[diagonal, diagonal] += np.where(diagonal == first, 1e-9, self._ridge)
 
 
 @cache

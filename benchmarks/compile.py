@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict
 from tempfile import TemporaryDirectory
 
 from benchmarks.child import ChildError, ask_child
@@ -60,41 +59,22 @@ def _one(engine: str, caches: dict[str, str]) -> dict[str, float]:
 
 
 def steps_of(engine: str) -> dict[str, float]:
-    """Seconds of each step of a first fit in this process."""
-    return {"nuts": _nuts, "fast": _fast}[engine](_Clock())
-
-
-def _nuts(clock: _Clock) -> dict[str, float]:
-    """The steps of a first ``Sampler.sample``, compiling kept apart from sampling."""
-    import nutpie
-
-    from bayes_msc.graph import build
-    from bayes_msc.sampler import Settings
-    from benchmarks.engines import question
-
-    clock.mark("import")
-    graph = build(*question())
-    clock.mark("build")
-    compiled = nutpie.compile_pymc_model(graph)
-    clock.mark("compile")
-    nutpie.sample(compiled, **asdict(Settings()), seed=1, progress_bar=False)
-    clock.mark("first answer")
-    return clock.seconds
-
-
-def _fast(clock: _Clock) -> dict[str, float]:
-    """The steps of a first ``Sampler.fast``."""
+    """Seconds of each step of a first fit in this process, compiling kept apart from sampling."""
+    clock = _Clock()
     from bayes_msc.graph import data_of
-    from bayes_msc.sampler import Sampler
+    from bayes_msc.sampler import Sampler, Settings
     from benchmarks.engines import question
 
     clock.mark("import")
     model, trial = question()
     sampler, numbers = Sampler.of(model, trial), data_of(model, trial)
     clock.mark("build")
-    sampler.density.logp(sampler.density.start()[None])
+    sampler.compile(engine)
     clock.mark("compile")
-    sampler.fast(numbers, seed=1)
+    if engine == "nuts":
+        sampler.nuts(numbers, Settings(), seed=1)
+    else:
+        sampler.fast(numbers, seed=1)
     clock.mark("first answer")
     return clock.seconds
 
