@@ -22,8 +22,8 @@ def plain_shape_errors() -> Iterator[None]:
     """
     from numba.np import arrayobj
 
-    long = getattr(arrayobj, "ol_raise_with_shape_context_cpu", None)
-    plain = getattr(arrayobj, "ol_raise_with_shape_context_generic", None)
+    long: Any = getattr(arrayobj, "ol_raise_with_shape_context_cpu", None)
+    plain: Any = getattr(arrayobj, "ol_raise_with_shape_context_generic", None)
     templates = _templates(getattr(arrayobj, "raise_with_shape_context", None), long)
     if plain is None:
         templates = []
