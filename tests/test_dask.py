@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ distributed = pytest.importorskip("distributed")
 LONGER = PLAN.replace("trials = 20", "trials = 150")
 
 
-def make_cluster(port: int = 0) -> Any:
+def make_cluster(port: int = 0, memory_limit: str | int = "auto") -> Any:
     return distributed.LocalCluster(
         n_workers=2,
+        memory_limit=memory_limit,
         threads_per_worker=1,
         processes=True,
         dashboard_address=":0",
@@ -96,6 +98,47 @@ def test_restarted_scheduler_changes_no_byte(longer: Path, tmp_path: Path) -> No
     assert digests(folder) == digests(longer)
 
 
+def hoard(megabytes: int) -> None:
+    """Take more memory than a worker may have, and keep it until the worker is killed."""
+    held = []
+    for _ in range(megabytes // 64):
+        held.append(bytearray(os.urandom(1024)) * (64 * 1024))
+        time.sleep(0.02)
+    time.sleep(60)
+
+
+@pytest.mark.slow
+def test_worker_out_of_memory_changes_no_byte(longer: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with make_cluster(memory_limit="1200MB") as small, distributed.Client(small) as other:
+        first = small.workers[0].worker_address
+        before = small.workers[0].process.pid
+        thread = in_the_middle(folder, lambda: other.submit(hoard, 4096, workers=[first]), 2)
+        simulate(Plan.from_toml(LONGER), folder, scheduler=small.scheduler_address)
+        thread.join()
+        deadline = time.monotonic() + 60
+        while small.workers[0].process.pid == before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # its nanny has killed it and started another
+        assert small.workers[0].process.pid != before
+    assert digests(folder) == digests(longer)
+
+
+@pytest.mark.slow
+def test_workers_that_are_too_small_for_the_work_are_named(tmp_path: Path) -> None:
+    import dask
+
+    quick = {"distributed.scheduler.allowed-failures": 0}
+    said = r"lost 3 times in a row.*may be out of memory"
+    with (
+        dask.config.set(quick),
+        make_cluster(memory_limit="170MB") as tiny,
+        pytest.raises(WorkersError, match=said),
+    ):
+        simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler=tiny.scheduler_address)
+    assert chunks(tmp_path / "run") < 8
+
+
 def test_worker_that_is_lost_again_and_again_is_named(cluster: Any, tmp_path: Path) -> None:
     class Losing:
         def submit(self, *_: object) -> Any:
@@ -115,6 +158,11 @@ def test_scheduler_that_does_not_answer(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(WorkersError, match=r"tcp://127.0.0.1:9 did not answer within 0.5 seconds"):
         simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://127.0.0.1:9", timeout=0.5)
+    # something that takes the call and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(WorkersError, match=f"{address} did not answer within 0.5 seconds"):
+            simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler=address, timeout=0.5)
     assert time.monotonic() - start < 60
     with pytest.raises(WorkersError, match="not both"):
         simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://a:1", executor=object())
