@@ -18,7 +18,16 @@ from benchmarks.measures import Measure, as_table, machine, merged, read, write
 
 PAGES = Path(__file__).parents[1] / "docs" / "_static"
 #: In the order in which they run: the cheap ones first.
-NAMES = ("compile", "refits", "speed", "sensitivity", "growth", "memory", "accuracy")
+NAMES = (
+    "compile",
+    "refits",
+    "speed",
+    "sensitivity",
+    "simulation",
+    "growth",
+    "memory",
+    "accuracy",
+)
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:

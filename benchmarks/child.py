@@ -54,10 +54,10 @@ def ask_child(
     return answer
 
 
-def peak_megabytes() -> float:
-    """Largest memory that this process has held."""
+def peak_megabytes(process: int | str = "self") -> float:
+    """Largest memory that this process has held, or on Linux another one, by its number."""
     # what getrusage says on Linux includes the process that started this one
-    held = _status("VmHWM")
+    held = _status("VmHWM", process)
     if held is not None:
         return held
     import resource
@@ -72,9 +72,9 @@ def megabytes() -> float:
     return peak_megabytes() if held is None else held
 
 
-def _status(name: str) -> float | None:
-    """Read a number of kilobytes that Linux tells about this process, in megabytes."""
-    status = Path("/proc/self/status")
+def _status(name: str, process: int | str = "self") -> float | None:
+    """Read a number of kilobytes that Linux tells about a process, in megabytes."""
+    status = Path(f"/proc/{process}/status")
     if not status.is_file():
         return None
     [line] = [line for line in status.read_text().splitlines() if line.startswith(f"{name}:")]

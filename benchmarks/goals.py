@@ -43,6 +43,7 @@ SPEED = "effective draws a second, ours over theirs"
 NINE = "9 patients, refit by NUTS: worst-parameter effective draws a second"
 HARD = "hard simulated trials"
 LARGE = "10,000 patients, 2 periods"
+WHOLE = "10,000 trials of 9 patients, simulated and analysed"
 
 GOALS = (
     Goal(f"{NINE}, against rstanarm", "speed", SPEED, "rstanarm", least=20, unit="times"),
@@ -141,6 +142,76 @@ GOALS = (
     Goal("prior map of 41 x 41", "sensitivity", "seconds", "prior map", most=30),
     Goal(
         "memory after all of these", "sensitivity", "memory at the end", "this process", most=1000
+    ),
+    Goal(
+        f"{WHOLE}: whole run, start included",
+        "simulation",
+        "trials a second, whole run",
+        "2 workers",
+        least=100,
+        unit="a second",
+    ),
+    Goal(
+        f"{WHOLE}: against rstanarm on the same trials",
+        "simulation",
+        "trials a second, ours over theirs",
+        "rstanarm",
+        least=200,
+        unit="times",
+    ),
+    Goal(
+        f"{WHOLE}: against brms update on the same trials",
+        "simulation",
+        "trials a second, ours over theirs",
+        "brms update",
+        least=50,
+        unit="times",
+    ),
+    Goal(
+        f"{WHOLE}: two workers against one",
+        "simulation",
+        "two workers over one, whole run",
+        "",
+        least=1.8,
+        unit="times",
+    ),
+    Goal(
+        f"{WHOLE}: time of a late trial against an early one",
+        "simulation",
+        "time of a late trial over that of an early one",
+        "2 workers",
+        most=1.1,
+        unit="times",
+    ),
+    Goal(
+        f"{WHOLE}: memory that a worker gains after the first 1,000",
+        "simulation",
+        "memory of a worker gained since 1,000 trials",
+        "2 workers",
+        most=50,
+        unit="MB",
+    ),
+    Goal(
+        "100,000 trials of 9 patients, simulated alone",
+        "simulation",
+        "seconds to simulate 100,000 trials",
+        "9 patients",
+        most=2,
+    ),
+    Goal(
+        "a million rows of results, summarised",
+        "simulation",
+        "seconds to summarise a million rows",
+        "1000000 rows",
+        most=5,
+    ),
+    Goal(
+        "a million rows of results, summarised: memory",
+        "simulation",
+        "memory to summarise a million rows",
+        "1000000 rows",
+        most=300,
+        unit="MB",
     ),
 )
 

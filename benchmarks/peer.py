@@ -36,7 +36,7 @@ class PeerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Ask:
-    """One refit that is asked for."""
+    """One refit that is asked for; ``trial``, from ``exchange``, takes the place of the first."""
 
     seed: int
     chains: int
@@ -44,6 +44,7 @@ class Ask:
     draws: int
     cores: int
     target_accept: float
+    trial: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,14 +19,16 @@ from test_run import PLAN, digests
 from bayes_msc.errors import WorkersError
 from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.run import simulate
+from bayes_msc.simulation.workers import Workers
 
 distributed = pytest.importorskip("distributed")
 LONGER = PLAN.replace("trials = 20", "trials = 150")
 
 
-def make_cluster(port: int = 0) -> Any:
+def make_cluster(port: int = 0, memory_limit: str | int = "auto") -> Any:
     return distributed.LocalCluster(
         n_workers=2,
+        memory_limit=memory_limit,
         threads_per_worker=1,
         processes=True,
         dashboard_address=":0",
@@ -96,6 +100,58 @@ def test_restarted_scheduler_changes_no_byte(longer: Path, tmp_path: Path) -> No
     assert digests(folder) == digests(longer)
 
 
+@dataclass(frozen=True)
+class Hoard:
+    """Work that takes more memory than a worker may have, and keeps it until that is killed."""
+
+    megabytes: int
+    place: int = 0
+
+
+def hoard(work: Hoard) -> tuple[int, int]:
+    held = []
+    for _ in range(work.megabytes // 64):
+        held.append(bytearray(os.urandom(1024)) * (64 * 1024))
+        time.sleep(0.02)
+    time.sleep(60)
+    return work.place, len(held)
+
+
+@pytest.mark.slow
+def test_worker_out_of_memory_changes_no_byte(longer: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with make_cluster(memory_limit="1200MB") as small, distributed.Client(small) as other:
+        first = small.workers[0].worker_address
+        before, asked = small.workers[0].process.pid, []
+
+        def act() -> None:
+            # kept, as a future that nobody holds is cancelled
+            asked.append(other.submit(hoard, Hoard(4096), workers=[first]))
+
+        thread = in_the_middle(folder, act, 2)
+        simulate(Plan.from_toml(LONGER), folder, scheduler=small.scheduler_address)
+        thread.join()
+        deadline = time.monotonic() + 60
+        while small.workers[0].process.pid in (before, None) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        # its nanny has killed it and started another
+        assert small.workers[0].process.pid != before
+    assert digests(folder) == digests(longer)
+
+
+@pytest.mark.slow
+def test_work_that_no_worker_has_the_memory_for_is_given_up() -> None:
+    import dask
+
+    said = r"lost 3 times in a row with 1 pieces .*KilledWorker.*may be out of memory"
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        make_cluster(memory_limit="900MB") as small,
+        pytest.raises(WorkersError, match=said),
+    ):
+        list(Workers(scheduler=small.scheduler_address).run(hoard, [Hoard(4096)], "place"))
+
+
 def test_worker_that_is_lost_again_and_again_is_named(cluster: Any, tmp_path: Path) -> None:
     class Losing:
         def submit(self, *_: object) -> Any:
@@ -115,6 +171,11 @@ def test_scheduler_that_does_not_answer(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(WorkersError, match=r"tcp://127.0.0.1:9 did not answer within 0.5 seconds"):
         simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://127.0.0.1:9", timeout=0.5)
+    # something that takes the call and says nothing
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(WorkersError, match=f"{address} did not answer within 0.5 seconds"):
+            simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler=address, timeout=0.5)
     assert time.monotonic() - start < 60
     with pytest.raises(WorkersError, match="not both"):
         simulate(Plan.from_toml(PLAN), tmp_path / "run", scheduler="tcp://a:1", executor=object())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +21,7 @@ import pandas as pd
 import pytest
 
 from bayes_msc.errors import DesignError, OutputError, WorkersError
+from bayes_msc.simulation import storage
 from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.run import (
     cost_words,
@@ -27,7 +31,7 @@ from bayes_msc.simulation.run import (
     summary_of,
 )
 from bayes_msc.simulation.storage import RunFolder
-from bayes_msc.simulation.summary import share_error, summarise
+from bayes_msc.simulation.summary import share_error, summarise, summarise_parts
 
 #: Without a model: rules on classical p-values, which need no compilation.
 PLAN = """
@@ -140,6 +144,26 @@ def test_processes_change_no_byte(plan: Plan, whole: Path, tmp_path: Path) -> No
     assert digests(tmp_path / "again") == digests(whole)
 
 
+def test_killed_process_of_the_pool_changes_no_byte(
+    plan: Plan, whole: Path, tmp_path: Path
+) -> None:
+    folder, killed = tmp_path / "again", []
+
+    def kill() -> None:
+        while not list(folder.glob("*/chunk-*.parquet")):
+            time.sleep(0.002)
+        for process in multiprocessing.active_children()[:1]:
+            process.kill()
+            killed.append(process.pid)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    simulate(plan, folder, workers=2)
+    thread.join()
+    assert killed
+    assert digests(folder) == digests(whole)
+
+
 def test_lost_work_is_handed_out_again(plan: Plan, whole: Path, tmp_path: Path) -> None:
     executor = Faulty({2, 4, 9}, BrokenExecutor("a process was killed"))
     simulate(plan, tmp_path / "again", executor=executor)
@@ -231,8 +255,6 @@ def test_folder_with_something_else_is_refused(plan: Plan, tmp_path: Path) -> No
 def test_full_disk_keeps_what_is_there(
     plan: Plan, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bayes_msc.simulation import storage
-
     real, calls = storage._to_parquet, []
 
     def full(rows: pd.DataFrame, path: Path) -> None:
@@ -249,6 +271,80 @@ def test_full_disk_keeps_what_is_there(
     assert len(list((tmp_path / "run").glob("*/chunk-*.parquet"))) == 2
     simulate(plan, tmp_path / "run", workers=1)
     assert digests(tmp_path / "run") == digests(whole)
+
+
+#: Runs within a file system of its own of half a megabyte, most of which is taken.
+FULL = """
+set -e
+mount -t tmpfs -o size=512k none "$1"
+head -c 480000 /dev/zero > "$1/other"
+"$2" -c "$3" "$4" "$1/run" 2> "$5/said" && exit 3
+ls "$1"/run/*/chunk-* | wc -l
+test -z "$(ls -A "$1"/run/*/ | grep '^\\.chunk' || true)"
+rm "$1/other"
+"$2" -c "$3" "$4" "$1/run"
+cp -r "$1/run" "$5/run"
+"""
+
+
+def test_disk_that_is_really_full(whole: Path, tmp_path: Path) -> None:
+    own = ["unshare", "--user", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*own, "true"], check=False).returncode:
+        pytest.skip("this machine gives no file system of its own to a process")
+    disk, plan = tmp_path / "disk", tmp_path / "plan.toml"
+    disk.mkdir()
+    plan.write_text(PLAN)
+    done = subprocess.run(
+        [*own, "bash", "-c", FULL, "full", disk, sys.executable, SCRIPT, plan, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = (tmp_path / "said").read_text()
+    assert done.returncode == 0, done.stderr + said
+    assert "No space left on device" in said
+    assert "run the same command again, it goes on from there" in said
+    assert 0 < int(done.stdout) < 8
+    assert digests(tmp_path / "run") == digests(whole)
+
+
+def test_chunks_become_blocks_whenever_a_run_is_stopped(
+    plan: Plan, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "SPAN", 3)
+    folder = tmp_path / "blocks"
+    summary = simulate(plan, folder, executor=Backwards())
+    cell = next(iter(RunFolder(folder).plan["cells"]))
+    names = ["block-00000.parquet", "chunk-0000003.parquet"]
+    assert sorted(path.name for path in (folder / cell).iterdir()) == names
+    assert RunFolder(folder).done(cell) == {0, 1, 2, 3}
+    pd.testing.assert_frame_equal(read_trials(folder), read_trials(whole))
+    pd.testing.assert_frame_equal(summary_of(folder), summary)
+    few = simulate(plan, folder, trials=10, workers=1)
+    assert few["trials"].eq(10).all()
+    simulate(plan, folder, workers=1)
+    known = digests(folder)
+    # killed before the block was written, and before its chunks were removed
+    for also in (False, True):
+        shutil.copytree(whole / cell, folder / cell, dirs_exist_ok=True)
+        if not also:
+            (folder / cell / names[0]).unlink()
+        pd.testing.assert_frame_equal(read_trials(folder), read_trials(whole))
+        simulate(plan, folder, workers=1)
+        assert digests(folder) == known
+
+
+def test_summary_of_parts_is_that_of_the_whole(
+    plan: Plan, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunFolder(whole)
+    cells = dict.fromkeys(store.plan["cells"], 4)
+    monkeypatch.setattr(storage, "PART", 30)
+    parts = list(store.parts(cells))
+    assert [len(part) for part in parts] == [30, 30, 20]
+    together, read = pd.concat(parts, ignore_index=True), store.read(cells)
+    pd.testing.assert_frame_equal(together, read, check_categorical=False, check_dtype=False)
+    pd.testing.assert_frame_equal(summarise_parts(parts), summarise(store.read(cells)))
 
 
 def test_broken_chunk_is_named(plan: Plan, tmp_path: Path) -> None:

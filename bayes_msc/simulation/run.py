@@ -17,7 +17,7 @@ from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.rules import PValueRule
 from bayes_msc.simulation.running import run_cells
 from bayes_msc.simulation.storage import RunFolder
-from bayes_msc.simulation.summary import NEEDED, calibrated_thresholds, summarise
+from bayes_msc.simulation.summary import NEEDED, calibrated_thresholds, summarise_parts
 from bayes_msc.simulation.workers import Workers
 
 SUMMARY = "summary.csv"
@@ -79,7 +79,7 @@ def simulate(
     hands = Workers(workers, executor, scheduler, timeout)
     store = RunFolder(Path(folder), chosen.manifest())
     chunks = run_cells(chosen.cells, chosen.effort, store, hands, chosen.seed, progress, whole=True)
-    table = summarise(store.read(chunks, NEEDED))
+    table = summarise_parts(store.parts(chunks, NEEDED))
     table.to_csv(store.folder / SUMMARY, index=False, float_format="%.6g", lineterminator="\n")
     return table
 
@@ -108,11 +108,16 @@ def read_trials(folder: str | Path, columns: list[str] | None = None) -> pd.Data
     OutputError
         If there is no run in the folder.
     """
-    store = RunFolder(Path(folder))
-    chunks = {key: _without_gap(store.done(key)) for key in store.plan["cells"]}
+    store, chunks = _finished(folder)
     if not any(chunks.values()):
         return pd.DataFrame(columns=columns or list(COLUMNS))
     return store.read(chunks, columns)
+
+
+def _finished(folder: str | Path) -> tuple[RunFolder, dict[str, int]]:
+    """The run in a folder, and how many chunks of each cell are there without a gap."""
+    store = RunFolder(Path(folder))
+    return store, {key: _without_gap(store.done(key)) for key in store.plan["cells"]}
 
 
 def _without_gap(done: set[int]) -> int:
@@ -120,8 +125,11 @@ def _without_gap(done: set[int]) -> int:
 
 
 def summary_of(folder: str | Path) -> pd.DataFrame:
-    """Summarise what a run has so far, reading no more columns than needed."""
-    return summarise(read_trials(folder, list(NEEDED)))
+    """Summarise what a run has so far, reading no more columns than needed, a part at a time."""
+    store, chunks = _finished(folder)
+    if not any(chunks.values()):
+        return summarise_parts([pd.DataFrame(columns=list(NEEDED))])
+    return summarise_parts(store.parts(chunks, NEEDED))
 
 
 def thresholds_of_run(folder: str | Path, *, type_one_error: float = 0.05) -> pd.DataFrame:

@@ -1,4 +1,8 @@
-"""Where the trials of a run are kept: in memory, or in a folder of Parquet files."""
+"""Where the trials of a run are kept: in memory, or in a folder of Parquet files.
+
+A chunk is a file of its own until the hundred of its block are there: then they become one file, so
+that a million trials are some hundred files and are read in a second.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,9 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -16,8 +20,16 @@ from bayes_msc.errors import OutputError
 from bayes_msc.files import replace_file
 from bayes_msc.simulation.chunk import NAMES
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MANIFEST = "plan.json"
+#: Chunks of a block: files of a run are few, and little is written twice.
+SPAN = 100
+#: Rows that are in memory at once where a run is gone through in parts.
+PART = 200_000
 _CHUNK = re.compile(r"chunk-(\d{7})\.parquet")
+_BLOCK = re.compile(r"block-(\d{5})\.parquet")
 Place = tuple[str, int]
 
 
@@ -74,6 +86,7 @@ class RunFolder:
 
     def __init__(self, folder: Path, plan: Mapping[str, Any] | None = None) -> None:
         self.folder = Path(folder)
+        self._loose: dict[str, set[int]] = {}
         manifest = self.folder / MANIFEST
         if manifest.is_file():
             self.plan = _read(manifest)
@@ -82,7 +95,8 @@ class RunFolder:
                     f"{self.folder} holds the run of another plan ({_difference(self.plan, plan)}):"
                     " name another folder with --out, or run the plan that it was begun with"
                 )
-            self._sweep()
+            if plan is not None:
+                self._tidy()
             return
         if plan is None:
             raise OutputError(f"{self.folder} holds no run: there is no {MANIFEST} in it")
@@ -98,22 +112,37 @@ class RunFolder:
         replace_file(manifest, lambda path: path.write_text(text, encoding="utf-8"), force=True)
         self.plan = dict(plan)
 
-    def _sweep(self) -> None:
-        """Remove what a killed run was in the middle of writing."""
-        for leftover in self.folder.glob("*/.chunk-*"):
+    def _tidy(self) -> None:
+        """Finish what a killed run was in the middle of."""
+        for leftover in self.folder.glob("*/.*.parquet*"):
             leftover.unlink(missing_ok=True)
+        for cell in self.plan["cells"]:
+            for block in self._numbers(cell, _BLOCK):
+                self._drop(cell, block)
+            for block in {k // SPAN for k in self._loose_of(cell)}:
+                self._close(cell, block)
 
     def path(self, place: Place) -> Path:
-        """Where a chunk stands."""
+        """Where a chunk stands until its block is complete."""
         return self.folder / place[0] / f"chunk-{place[1]:07d}.parquet"
 
-    def done(self, cell: str) -> set[int]:
-        """Numbers of a cell's chunks that are there."""
+    def block(self, cell: str, number: int) -> Path:
+        """Where the chunks ``number * SPAN`` and after stand once all of them are there."""
+        return self.folder / cell / f"block-{number:05d}.parquet"
+
+    def _numbers(self, cell: str, kind: re.Pattern[str]) -> set[int]:
         folder = self.folder / cell
         if not folder.is_dir():
             return set()
-        found = (_CHUNK.fullmatch(path.name) for path in folder.iterdir())
+        found = (kind.fullmatch(path.name) for path in folder.iterdir())
         return {int(match[1]) for match in found if match}
+
+    def done(self, cell: str) -> set[int]:
+        """Numbers of a cell's chunks that are there."""
+        loose = self._numbers(cell, _CHUNK)
+        # looked for second: a block that is made meanwhile holds what was loose
+        whole = self._numbers(cell, _BLOCK)
+        return loose.union(*(_chunks_of(block) for block in whole))
 
     def put(self, place: Place, rows: pd.DataFrame) -> None:
         """Keep a chunk: the file appears when it is complete.
@@ -123,40 +152,122 @@ class RunFolder:
         OutputError
             If it cannot be written, for example on a full disk.
         """
-        path = self.path(place)
-
-        def write(temporary: Path) -> None:
-            _to_parquet(rows, temporary)
-            # whole on the disk before it gets its name
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-
+        cell, chunk = place
         try:
-            path.parent.mkdir(exist_ok=True)
-            replace_file(path, write, force=True)
+            self.path(place).parent.mkdir(exist_ok=True)
+            _write(self.path(place), lambda path: _to_parquet(rows, path))
+            self._loose_of(cell).add(chunk)
+            self._close(cell, chunk // SPAN)
         except (OSError, OutputError) as error:
             raise OutputError(
                 f"a chunk could not be written, all before it are kept ({error}): free some space "
                 "and run the same command again, it goes on from there"
             ) from None
 
-    def read(self, chunks: Mapping[str, int], columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Read the first so many chunks of each cell, in order, and only these columns."""
+    def _close(self, cell: str, block: int) -> None:
+        """Make one file of a block's chunks if all of them are there."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        parts = []
+        chunks = _chunks_of(block)
+        if not self._loose_of(cell).issuperset(chunks):
+            return
+        whole = pa.concat_tables([_read_table(self.path((cell, k))) for k in chunks])
+        table = whole.unify_dictionaries().combine_chunks()
+        _write(self.block(cell, block), lambda path: pq.write_table(table, path, **_WRITING))
+        self._drop(cell, block)
+
+    def _drop(self, cell: str, block: int) -> None:
+        """Remove the chunks that a block holds."""
+        for k in _chunks_of(block):
+            self.path((cell, k)).unlink(missing_ok=True)
+        self._loose_of(cell).difference_update(_chunks_of(block))
+
+    def _loose_of(self, cell: str) -> set[int]:
+        """Chunks of a cell that are files of their own; looked for once."""
+        if cell not in self._loose:
+            self._loose[cell] = self._numbers(cell, _CHUNK)
+        return self._loose[cell]
+
+    def read(self, chunks: Mapping[str, int], columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Read the first so many chunks of each cell, in order, and only these columns."""
+        return _frame(list(self._tables(chunks, columns)))
+
+    def parts(
+        self, chunks: Mapping[str, int], columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the same rows as ``read`` does, a part at a time: some ``PART`` rows."""
+        held: list[pa.Table] = []
+        for table in self._tables(chunks, columns):
+            held.append(table)
+            if sum(one.num_rows for one in held) >= PART:
+                yield _frame(held)
+                held = []
+        if held:
+            yield _frame(held)
+
+    def _tables(
+        self, chunks: Mapping[str, int], columns: Sequence[str] | None
+    ) -> Iterator[pa.Table]:
         for cell, count in chunks.items():
-            for k in range(count):
-                path = self.path((cell, k))
-                try:
-                    parts.append(pq.read_table(path, columns=columns and list(columns)))
-                except (OSError, pa.ArrowInvalid) as error:
-                    raise OutputError(
-                        f"{path} cannot be read ({error}): remove it and run the same command again"
-                    ) from None
-        table: pd.DataFrame = pa.concat_tables(parts).unify_dictionaries().to_pandas()
-        return table
+            for block in range(-(-count // SPAN)):
+                wanted = min(SPAN, count - block * SPAN)
+                yield from self._of_block(cell, block, wanted, columns)
+
+    def _of_block(
+        self, cell: str, block: int, wanted: int, columns: Sequence[str] | None
+    ) -> list[pa.Table]:
+        """Read the first so many chunks of a block, from the one file or from theirs."""
+        path = self.block(cell, block)
+        if not path.is_file():
+            loose = _chunks_of(block)[:wanted]
+            try:
+                return [_read_table(self.path((cell, k)), columns) for k in loose]
+            except OutputError:
+                # a run that is under way may have made the block meanwhile
+                if not path.is_file():
+                    raise
+        table = _read_table(path, columns)
+        # every chunk holds as many trials
+        return [table.slice(0, table.num_rows // SPAN * wanted)]
+
+
+_WRITING: dict[str, Any] = {"compression": "zstd"}
+
+
+def _chunks_of(block: int) -> range:
+    return range(block * SPAN, (block + 1) * SPAN)
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    def whole(temporary: Path) -> None:
+        write(temporary)
+        # whole on the disk before it gets its name
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+
+    replace_file(path, whole, force=True)
+
+
+def _read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # the function for whole data sets takes twice as long for a file of this size
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns and list(columns), use_threads=False)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise OutputError(
+            f"{path} cannot be read ({error}): remove it and run the same command again"
+        ) from None
+
+
+def _frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
+    import pyarrow as pa
+
+    table: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    return table
 
 
 def _to_parquet(rows: pd.DataFrame, path: Path) -> None:
@@ -169,7 +280,7 @@ def _to_parquet(rows: pd.DataFrame, path: Path) -> None:
         at = table.schema.get_field_index(name)
         text = table.column(name).cast(pa.string()).combine_chunks()
         table = table.set_column(at, name, text.dictionary_encode())
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table, path, **_WRITING)
 
 
 def _read(manifest: Path) -> dict[str, Any]:

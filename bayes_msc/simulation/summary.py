@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -66,11 +66,27 @@ def summarise(rows: pd.DataFrame, by: Sequence[str] = NAMES) -> pd.DataFrame:
     Carlo errors: Morris, White & Crowther 2019, Statistics in Medicine 38:2074, table 6; those of
     shares as in ``share_error``.
     """
-    work = _measures(rows)
+    return summarise_parts([rows], by)
+
+
+def summarise_parts(parts: Iterable[pd.DataFrame], by: Sequence[str] = NAMES) -> pd.DataFrame:
+    """Summarise simulated trials that come in parts, so that one part at a time is in memory.
+
+    Parameters
+    ----------
+    parts : iterable of DataFrame
+        As for ``summarise``; a line of the summary may draw on several of them.
+    by : sequence of str
+
+    Returns
+    -------
+    DataFrame
+        See ``summarise``.
+    """
     keys = list(by)
-    groups = pd.concat([rows[keys], work], axis=1).groupby(keys, sort=False, observed=True)
-    sums = groups[list(work.columns)].sum()
-    n = groups.size().to_numpy(float)
+    each = pd.concat([_sums(rows, keys) for rows in parts], ignore_index=True)
+    sums = each.groupby(keys, sort=False).sum()
+    n = sums.pop("n").to_numpy(float)
     table = pd.DataFrame(index=sums.index)
     table["trials"] = n.astype(int)
     table["unanswered"] = n.astype(int) - sums["answered"].astype(int)
@@ -84,6 +100,15 @@ def summarise(rows: pd.DataFrame, by: Sequence[str] = NAMES) -> pd.DataFrame:
         _add_interval(table, sums)
         _add_sign_and_size(table, sums)
     return table.reset_index()
+
+
+def _sums(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """What is added up, one line a group of these rows."""
+    work = _measures(rows).assign(n=1.0)
+    groups = pd.concat([rows[keys], work], axis=1).groupby(keys, sort=False, observed=True)
+    sums = groups[list(work.columns)].sum().reset_index()
+    # categories are the part's own
+    return sums.astype({key: "str" for key in keys if sums[key].dtype == "category"})
 
 
 def _measures(rows: pd.DataFrame) -> pd.DataFrame:

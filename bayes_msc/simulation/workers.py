@@ -12,7 +12,8 @@ from typing import Any
 from bayes_msc.errors import WorkersError
 from bayes_msc.processes import gather, local_pool
 
-#: Tasks of a cluster that are handed over and not yet done.
+#: Tasks of a cluster that are handed over and not yet done: so many, or two for each thread that
+#: it has when the run begins.
 AHEAD = 512
 #: How often work that was lost without any of it succeeding is handed out again.
 ATTEMPTS = 3
@@ -108,14 +109,20 @@ class Workers:
     def _executor(self) -> Iterator[tuple[Executor, int]]:
         if self.scheduler:
             with _client(self.scheduler, self.timeout) as client:
-                yield client.get_executor(), AHEAD
+                yield _of_client(client)
         elif self.executor is None:
             with local_pool(self.processes) as pool:
                 yield pool, 2 * self.processes
         elif hasattr(self.executor, "get_executor"):
-            yield self.executor.get_executor(), AHEAD
+            yield _of_client(self.executor)
         else:
             yield self.executor, AHEAD
+
+
+def _of_client(client: Any) -> tuple[Executor, int]:
+    threads = sum(client.nthreads().values()) if hasattr(client, "nthreads") else 0
+    # with pure tasks, one that was given up would be answered by its old error, not tried again
+    return client.get_executor(pure=False), max(AHEAD, 2 * threads)
 
 
 def _is_loss(error: Exception) -> bool:

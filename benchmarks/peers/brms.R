@@ -9,10 +9,7 @@ suppressPackageStartupMessages(library(brms))
 if (system.file("include", package = "BH") == "") rstan::rstan_options(boost_lib = "/usr/include")
 
 prior <- trial$priors
-rows <- data.frame(
-  count = as.integer(trial$count), one = 1, treated = trial$treated, second = trial$second,
-  log_exposure = trial$log_exposure, patient = factor(trial$patient)
-)
+rows <- rows_of(trial)
 
 normal_prior <- function(numbers, ...) {
   set_prior(sprintf("normal(%.17g, %.17g)", numbers$loc, numbers$scale), ...)
@@ -51,5 +48,7 @@ serve(
       function(of) of("sd_patient__Intercept"), function(of) 1 / of("shape")
     )
   },
-  function(fit) stan_divergences(fit$fit)
+  function(fit) stan_divergences(fit$fit),
+  # the priors are part of what is compiled: they stay those of the first trial
+  function(other) rows <<- rows_of(other)
 )

@@ -7,10 +7,7 @@ source(file.path(folder, "serve.R"))
 suppressPackageStartupMessages(library(rstanarm))
 
 prior <- trial$priors
-rows <- data.frame(
-  count = as.integer(trial$count), one = 1, treated = trial$treated, second = trial$second,
-  log_exposure = trial$log_exposure, patient = factor(trial$patient)
-)
+rows <- rows_of(trial)
 
 refit <- function(ask) {
   options(mc.cores = ask$cores)
@@ -38,5 +35,9 @@ serve(
       function(of) 1 / of("reciprocal_dispersion")
     )
   },
-  function(fit) stan_divergences(fit$stanfit)
+  function(fit) stan_divergences(fit$stanfit),
+  function(other) {
+    prior <<- other$priors
+    rows <<- rows_of(other)
+  }
 )

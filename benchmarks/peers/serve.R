@@ -8,13 +8,24 @@ say <- function(...) {
   flush(stdout())
 }
 
+# Rows of a trial as the formulas of Stan's packages name them.
+rows_of <- function(trial) {
+  data.frame(
+    count = as.integer(trial$count), one = 1, treated = trial$treated, second = trial$second,
+    log_exposure = trial$log_exposure, patient = factor(trial$patient)
+  )
+}
+
 # refit: function(ask) -> fit; draws: function(fit) -> named list of matrices, chains by draws;
-# divergences: function(fit) -> count. Only the refit is timed.
-serve <- function(refit, draws, divergences = function(fit) 0) {
+# divergences: function(fit) -> count; take: function(trial), which puts another trial in place of
+# the first. Only the refit is timed.
+serve <- function(refit, draws, divergences = function(fit) 0,
+                  take = function(trial) stop("this peer keeps its first trial")) {
   input <- file("stdin", "r")
   say("ready")
   while (length(line <- readLines(input, n = 1)) > 0) {
     ask <- jsonlite::fromJSON(line)
+    if (!is.null(ask$trial)) take(ask$trial)
     start <- proc.time()[["elapsed"]]
     fit <- refit(ask)
     seconds <- proc.time()[["elapsed"]] - start
