@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
+from bayes_msc.effects import recover
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
+from bayes_msc.rows import arrange
 from bayes_msc.simulation import calibrating as module
-from bayes_msc.simulation.calibrating import Calibration, calibrate
+from bayes_msc.simulation.calibrating import Calibration, blank_of, calibrate
 from bayes_msc.simulation.design import Design, DropOut
-from bayes_msc.simulation.sbc import shares
+from bayes_msc.simulation.sbc import shares, simulated
+from bayes_msc.trial import Trial
 
 QUANTITIES = ("log_rate", "log_rate_ratio", "patient_sd", "patient_effect", "log_likelihood")
 DESIGN = Design("parallel", active=4, control=4, drop_out=DropOut(0.1))
@@ -73,15 +77,122 @@ def test_result_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_cannot_be_calibrated_is_refused(tmp_path: Path) -> None:
     joint = CARD.with_term("baseline-joint", Prior.normal(0, 1))
-    with pytest.raises(DesignError, match="cannot be calibrated with baseline-joint"):
+    with pytest.raises(DesignError, match=r"cannot be calibrated in this design: .* needs"):
         calibrate(joint, DESIGN, cache=tmp_path)
     with pytest.raises(DesignError, match="trials is 5: 20 at least"):
         calibrate(CARD, DESIGN, trials=5, cache=tmp_path)
+    aged = CARD.with_covariate("age", Prior.normal(0, 1))
+    with pytest.raises(DesignError, match="'age' has 3 numbers, and the design 8 patients"):
+        calibrate(aged, DESIGN, covariates={"age": [1, 2, 3]}, cache=tmp_path)
+    with pytest.raises(DesignError, match="unknown covariate of count-poisson 'sex'"):
+        calibrate(aged, DESIGN, covariates={"sex": [1] * 8}, cache=tmp_path)
 
 
-def test_baselines_differ_between_patients() -> None:
-    blank = module._with_baselines(replace(DESIGN, baseline=True))
+def test_design_gets_what_the_model_needs() -> None:
+    aged = CARD.with_covariate("age", Prior.normal(0, 1))
+    blank = blank_of(replace(DESIGN, baseline=True), aged)
     assert blank.data["baseline"].nunique() > 3
+    by_patient = blank.data.groupby("patient", sort=False)["age"].agg(["first", "nunique"])
+    assert by_patient["nunique"].eq(1).all()
+    np.testing.assert_allclose(
+        np.sort(by_patient["first"]), stats.norm.ppf((np.arange(8) + 0.5) / 8)
+    )
+    given = blank_of(DESIGN, aged, {"age": range(20, 28)}).data.groupby("patient", sort=False)
+    assert given["age"].first().tolist() == list(range(20, 28))
+
+
+JOINT = CARD.without_term("baseline").with_term("baseline-joint", Prior.normal(0, 0.7))
+
+
+def test_joint_baseline_is_simulated_and_its_errors_are_caught(tmp_path: Path) -> None:
+    design = replace(DESIGN, baseline=True, drop_out=None)
+    found = calibrate(JOINT, design, trials=80, workers=1, cache=tmp_path)
+    assert found.passed, found.table.to_string()
+    assert "baseline_level" in set(found.table["quantity"])
+    assert (found.trials, found.design) == (80, design)
+    wrong = JOINT.with_prior("baseline_level", Prior.normal(1.5, 0.5, why="wrong"))
+    failed = Calibration(JOINT, design, shares(JOINT, blank_of(design, JOINT), 80, fitted=wrong))
+    p = failed.table.set_index("quantity")["p_adjusted"]
+    assert p["baseline_level"] < 0.001
+
+
+def test_simulated_baseline_shares_the_patients_effect() -> None:
+    design = Design("parallel", active=300, control=300, scans=1, baseline=True)
+    fixed = JOINT.with_fixed("patient_sd", 1.0).with_fixed("baseline_level", 0.5)
+    fixed = fixed.with_fixed("log_rate", 1.0).with_fixed("log_rate_ratio", 0.0)
+    trial, truth = simulated(fixed, blank_of(design, fixed), np.random.default_rng(4))
+    table = trial.data
+    assert table["baseline"].mean() == pytest.approx(np.exp(1.5 + 0.5), rel=0.25)
+    effect = truth["z"][0]
+    for column in ("baseline", "count"):
+        assert np.corrcoef(np.log1p(table[column]), effect)[0, 1] > 0.75
+
+
+def test_a_trial_is_a_design_of_its_own(reconstruction: Trial) -> None:
+    card = Model.load("crossover-negative-binomial")
+    trial, _ = simulated(
+        card.with_prior("log_rate", Prior.normal(0, 1)), reconstruction, np.random.default_rng(5)
+    )
+    new, old = trial.data, reconstruction.data
+    assert (new["count"].isna() == old["count"].isna()).all()
+    pd.testing.assert_frame_equal(new.drop(columns="count"), old.drop(columns="count"))
+    assert trial.sha256 != reconstruction.sha256
+    assert module._key(card, trial, 20, 1) == module._key(card, reconstruction, 20, 1)
+    with pytest.raises(DesignError, match="has its own covariates"):
+        calibrate(card, reconstruction, covariates={"age": [1]})
+
+
+def test_likelihood_given_sampled_effects_has_nothing_to_integrate() -> None:
+    blank = DESIGN.blank
+    rows = arrange(blank, CARD)
+    rng = np.random.default_rng(6)
+    eta = rng.normal(size=(5, *rows.count.shape))
+    nothing = np.zeros(eta.shape)
+    _, found = recover("poisson", rows, eta, nothing, nothing, nothing, rng)
+    exact = (stats.poisson.logpmf(rows.count, np.exp(eta)) * rows.seen).sum(axis=2)
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+
+
+VARIES = (
+    Model.load("crossover-poisson")
+    .with_prior("log_rate", Prior.normal(0.7, 0.8))
+    .with_prior("patient_sd", Prior.half_normal(0.7))
+    .with_varying_treatment(Prior.half_normal(0.5))
+)
+
+
+def test_own_treatment_effects_are_simulated() -> None:
+    design = Design("crossover", active=200, control=200, scans=1)
+    fixed = VARIES.with_fixed("treatment_sd", 0.8).with_fixed("log_rate_ratio", -0.5)
+    fixed = fixed.with_fixed("log_rate", 3.0).with_fixed("period_effect", 0.0)
+    trial, truth = simulated(fixed, blank_of(design, fixed), np.random.default_rng(7))
+    own = truth["patient_log_rate_ratio"][0]
+    assert own.mean() == pytest.approx(-0.5, abs=0.15)
+    assert own.std() == pytest.approx(0.8, rel=0.12)
+    counts = trial.data.pivot_table(
+        index="patient", columns="treatment", values="count", sort=False
+    )
+    seen = np.log1p(counts["active"]) - np.log1p(counts["control"])
+    assert np.corrcoef(seen, own)[0, 1] > 0.85
+
+
+@pytest.mark.slow
+def test_treatment_effects_that_differ_are_calibrated(tmp_path: Path) -> None:
+    design = Design("crossover", active=4, control=4, scans=2)
+    found = calibrate(VARIES, design, trials=120, cache=tmp_path)
+    assert found.passed, found.table.to_string()
+    assert {"treatment_sd", "patient_log_rate_ratio", "log_likelihood"} <= set(
+        found.table["quantity"]
+    )
+    assert found.table["nuts"].eq(120).all()
+
+
+@pytest.mark.slow
+def test_covariates_are_calibrated(tmp_path: Path) -> None:
+    aged = CARD.with_covariate("age", Prior.normal(0, 0.5))
+    found = calibrate(aged, DESIGN, trials=150, cache=tmp_path)
+    assert found.passed, found.table.to_string()
+    assert "covariate_age" in set(found.table["quantity"])
 
 
 @pytest.mark.slow

@@ -163,6 +163,23 @@ def test_what_is_known_may_be_an_exact_posterior_or_draws() -> None:
         truth_over("fit", base)
 
 
+def test_what_is_known_beside_a_posterior_of_the_rest() -> None:
+    rest = pd.DataFrame({"log_rate": [0.0, 1.0, 2.0], "log_rate_ratio": [9.0, 9.0, 9.0]})
+    base, rng = UncertainTruth(Truth(1.0, 1.0), draws=rest), np.random.default_rng(5)
+    posterior = update(Prior.normal(0, 0.5), -0.8, 0.3)
+    for over in (posterior, Prior.normal(-0.5, 0.3), [-1.0, 0.0]):
+        drawn = truth_over(over, base).parameters(20_000, rng)
+        ratio, rate = drawn["log_rate_ratio"], drawn["log_rate"]
+        assert ratio.max() < 5
+        assert [(rate == value).mean() for value in (0, 1, 2)] == pytest.approx(
+            [1 / 3] * 3, abs=0.02
+        )
+        # independent of each other
+        assert np.corrcoef(ratio, rate)[0, 1] == pytest.approx(0.0, abs=0.03)
+    with pytest.raises(DesignError, match="take it from a fit"):
+        truth_over([0.0])
+
+
 def test_rules_look_at_what_they_say() -> None:
     answers = pd.DataFrame(
         {

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from bayes_msc.errors import DesignError
+from bayes_msc.fit import save_fit
 from bayes_msc.graph import data_of
 from bayes_msc.model import Model
 from bayes_msc.prior import Prior
 from bayes_msc.simulation.design import Design, DropOut
 from bayes_msc.simulation.generate import generate
 from bayes_msc.simulation.layout import Layout
+from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.truth import Truth, UncertainTruth
 from bayes_msc.trial import Trial
 
@@ -172,3 +179,88 @@ def test_another_number_of_patients_keeps_the_allocation() -> None:
     assert CROSSOVER.with_patients(90).active == 50
     assert (CROSSOVER.with_patients(2).active, CROSSOVER.with_patients(2).control) == (1, 1)
     assert CROSSOVER.words() == "crossover of 9 patients (5:4), 2 x 2 scans"
+
+
+def test_truth_of_a_fit_is_its_posterior(reconstruction_fit: xr.DataTree) -> None:
+    posterior = reconstruction_fit["posterior"]
+    truth = Truth.of_fit(reconstruction_fit, rate_ratio=0.5)
+    assert truth.rate_ratio == 0.5
+    assert truth.control_rate == pytest.approx(np.exp(posterior["log_rate"].median().item()))
+    assert truth.period_ratio == pytest.approx(np.exp(posterior["period_effect"].median().item()))
+    assert truth.overdispersion == pytest.approx(posterior["overdispersion"].median().item())
+    assert "posterior medians of crossover-negative-binomial fitted to" in truth.source
+    assert "reconstruction, not data" in truth.source
+    # words change no trial
+    assert truth.to_table() == replace(truth, source="").to_table()
+    drawn = UncertainTruth.of_fit(reconstruction_fit, rate_ratio=0.5)
+    assert set(drawn.parameters(50, np.random.default_rng(1))["log_rate_ratio"]) == {np.log(0.5)}
+    assert drawn.draws is not None
+    assert len(drawn.draws) == posterior.sizes["chain"] * posterior.sizes["draw"]
+
+
+def test_what_the_baseline_explains_is_part_of_how_patients_differ(
+    reconstruction_fit: xr.DataTree, reconstruction: Trial
+) -> None:
+    # by hand: log(1 + baseline) of nine patients, at every draw
+    first = reconstruction.data.groupby("patient")["baseline"].first()
+    spread = float(np.log1p(first).std(ddof=1))
+    posterior = reconstruction_fit["posterior"]
+    slope, rest = (posterior[n].to_numpy().ravel() for n in ("baseline_slope", "patient_sd"))
+    drawn = UncertainTruth.of_fit(reconstruction_fit).draws
+    assert drawn is not None
+    np.testing.assert_allclose(drawn["patient_sd"], np.hypot(rest, slope * spread), rtol=1e-9)
+
+
+def test_fits_that_no_truth_can_hold_are_refused(reconstruction_fit: xr.DataTree) -> None:
+    def as_if(model: Model) -> xr.DataTree:
+        other = reconstruction_fit.copy()
+        other.attrs |= {"model_card": model.to_toml(), "model_name": model.name}
+        return other
+
+    card = Model.load("crossover-negative-binomial")
+    with pytest.raises(DesignError, match="ties each scan to the one before it"):
+        Truth.of_fit(as_if(Model.load("crossover-negative-binomial-serial")))
+    with pytest.raises(DesignError, match="an overdispersion of each arm"):
+        UncertainTruth.of_fit(as_if(card.with_dispersion("per-arm")))
+
+
+def test_carryover_apart_from_the_rate_ratio() -> None:
+    draws = pd.DataFrame({"carryover_effect": [0.7] * 3})
+    trials = generate(
+        CROSSOVER, UncertainTruth(Truth(1.0, 3.0), draws=draws), MANY, np.random.default_rng(6)
+    )
+    mean = trials.count.mean(axis=0)
+    assert mean[:5, 2:].mean() == pytest.approx(3.0 * np.exp(0.7), rel=0.02)
+    assert mean[5:].mean() == pytest.approx(3.0, rel=0.02)
+
+
+def test_plan_takes_its_truths_from_a_saved_fit(
+    reconstruction_fit: xr.DataTree, tmp_path: Path
+) -> None:
+    save_fit(reconstruction_fit, tmp_path / "fit.nc")
+    text = """
+[designs.founding]
+kind = "crossover"
+active = 5
+control = 4
+[truths.drawn]
+fit = "fit.nc"
+[truths.middle]
+fit = "fit.nc"
+take = "medians"
+rate_ratio = 0.5
+[rules.classical]
+kind = "p-value"
+method = "hills-armitage"
+"""
+    drawn, middle = (cell.truth for cell in Plan.from_toml(text, folder=tmp_path).cells)
+    assert isinstance(drawn, UncertainTruth)
+    assert drawn.to_table() == UncertainTruth.of_fit(reconstruction_fit).to_table()
+    assert middle == Truth.of_fit(reconstruction_fit, rate_ratio=0.5)
+    for old, new, message in (
+        ("fit.nc", "none.nc", "the truth 'drawn' is impossible: there is no fit at"),
+        ("medians", "means", "take of the truth 'middle'"),
+        ("take", "control_rate", "'control_rate'"),
+    ):
+        with pytest.raises(DesignError, match=message):
+            Plan.from_toml(text.replace(old, new, 1), folder=tmp_path)

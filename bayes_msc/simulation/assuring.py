@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,12 @@ from bayes_msc.simulation.operating import Characteristics, characteristics
 from bayes_msc.simulation.rules import AnyRule
 from bayes_msc.simulation.truth import Truth, UncertainTruth
 
-#: Draws that stand for a distribution that is known by its quantiles.
+#: Draws that stand for a distribution that is known by its quantiles; the fewest pairs of draws.
 _DRAWS = 4000
+Array = NDArray[np.float64]
 
 
-def truth_over(over: Any, base: Truth | None = None) -> UncertainTruth:
+def truth_over(over: Any, base: Truth | UncertainTruth | None = None) -> UncertainTruth:
     """Truths by what is known of them.
 
     Parameters
@@ -30,8 +31,10 @@ def truth_over(over: Any, base: Truth | None = None) -> UncertainTruth:
     over : Prior, or fit, or distribution, or sequence of float
         Of the log rate ratio: a prior, an exact posterior (of ``bayes_msc.reanalyze``, or of
         trials together), or draws; a fit gives every parameter.
-    base : Truth, optional
-        All that ``over`` does not speak of; needed unless it is a fit.
+    base : Truth or UncertainTruth, optional
+        All that ``over`` does not speak of; needed unless it is a fit. Of uncertain truths, such as
+        ``UncertainTruth.of_fit`` gives, all but the rate ratio is taken, which is then independent
+        of them.
 
     Raises
     ------
@@ -39,14 +42,17 @@ def truth_over(over: Any, base: Truth | None = None) -> UncertainTruth:
         If ``base`` is missing, or ``over`` is none of these.
     """
     if hasattr(over, "children"):
+        if isinstance(base, UncertainTruth):
+            raise DesignError("a fit speaks of every parameter: base must be a Truth, or left out")
         return UncertainTruth.of_fit(over, base)
     if base is None:
         raise DesignError(
             "what is known speaks of the log rate ratio alone: say the rest with "
-            "base=Truth(1, control_rate=..., patient_sd=..., overdispersion=...)"
+            "base=Truth(1, control_rate=..., patient_sd=..., overdispersion=...), or take it from "
+            "a fit, base=UncertainTruth.of_fit(fit)"
         )
     if isinstance(over, Prior):
-        return UncertainTruth(base, {"log_rate_ratio": over})
+        return _with_ratio(base, over)
     if hasattr(over, "ppf"):
         draws = _evenly(over)
     elif isinstance(over, Sequence | np.ndarray | pd.Series) and not isinstance(over, str):
@@ -57,7 +63,34 @@ def truth_over(over: Any, base: Truth | None = None) -> UncertainTruth:
         )
     if draws.ndim != 1 or not len(draws) or not np.isfinite(draws).all():
         raise DesignError("draws of log_rate_ratio must be a list of finite numbers")
-    return UncertainTruth(base, draws=pd.DataFrame({"log_rate_ratio": draws}))
+    return _with_ratio(base, draws)
+
+
+def _with_ratio(base: Truth | UncertainTruth, ratio: Prior | Array) -> UncertainTruth:
+    """Take a prior or draws for the log rate ratio, and all else from the base."""
+    whole = UncertainTruth(base) if isinstance(base, Truth) else base
+    priors = {n: prior for n, prior in whole.priors.items() if n != "log_rate_ratio"}
+    rest = whole.draws
+    if rest is not None:
+        rest = rest.drop(columns="log_rate_ratio", errors="ignore")
+        rest = None if rest.columns.empty else rest
+    if isinstance(ratio, Prior):
+        return replace(whole, priors={**priors, "log_rate_ratio": ratio}, draws=rest)
+    if rest is None:
+        table = pd.DataFrame({"log_rate_ratio": ratio})
+    else:
+        # each row of one beside a row of the other, in no order: they know nothing of each other
+        rng = np.random.default_rng(1)
+        n = max(len(ratio), len(rest), _DRAWS)
+        paired = _repeated(len(rest), n, rng)
+        table = rest.iloc[paired].reset_index(drop=True)
+        table["log_rate_ratio"] = ratio[_repeated(len(ratio), n, rng)]
+    return replace(whole, priors=priors, draws=table)
+
+
+def _repeated(rows: int, wanted: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Every row as often as every other, but for one time, in random order."""
+    return rng.permutation(np.resize(rng.permutation(rows), wanted))
 
 
 def _evenly(over: Any) -> NDArray[np.float64]:
@@ -94,7 +127,7 @@ def assurance(
     *,
     over: Any,
     rules: Sequence[AnyRule] | Mapping[str, AnyRule],
-    base: Truth | None = None,
+    base: Truth | UncertainTruth | None = None,
     priors: Mapping[str, Prior] | Sequence[str] | None = None,
     trials: int = 1000,
     precision: float | None = None,
@@ -117,8 +150,8 @@ def assurance(
     over : Prior, fit, exact posterior or sequence of float
         What is believed: see ``truth_over``.
     rules : sequence or mapping of rules
-    base : Truth, optional
-        All that ``over`` does not speak of.
+    base : Truth or UncertainTruth, optional
+        All that ``over`` does not speak of, known or drawn.
     priors : mapping of str to Prior, or sequence of names of stances, optional
         Of the analysis, not of the truth.
     trials, precision, max_trials, seed, workers, executor, progress

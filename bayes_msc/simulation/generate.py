@@ -74,8 +74,8 @@ def generate(design: Design, truth: AnyTruth, trials: int, rng: np.random.Genera
     -------
     Trials
         ``log mean = log exposure + log_rate + (log_rate_ratio + treatment_sd * own) * treated +
-        period_effect * [period 2] + carryover_fraction * log_rate_ratio * carry + patient_sd * z``,
-        as in the models.
+        period_effect * [period 2] + carryover_effect * carry + patient_sd * z``, as in the models;
+        the carryover effect is ``carryover_fraction * log_rate_ratio`` where it is not drawn.
     """
     columns = design.columns()
     values = truth.parameters(trials, rng)
@@ -89,11 +89,12 @@ def generate(design: Design, truth: AnyTruth, trials: int, rng: np.random.Genera
     ratio = at["log_rate_ratio"]
     if np.any(values["treatment_sd"] > 0):
         ratio = ratio + at["treatment_sd"] * rng.normal(size=shape)
+    carried = at["carryover_fraction"] * at["log_rate_ratio"]
     log_mean = (
         base
         + ratio * columns["treated"]
         + at["period_effect"] * columns["second"]
-        + at["carryover_fraction"] * at["log_rate_ratio"] * columns["carry"]
+        + at.get("carryover_effect", carried) * columns["carry"]
     )
     zero = at["zero_inflation"] + at["zero_overdispersion"]
     draw = FAMILIES[truth.family].random

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ RULES: Mapping[str, type] = {
     "rope": RopeRule,
     "p-value": PValueRule,
 }
+#: Keys of a truth that is taken from a fit, and what may be taken of it.
+OF_FIT = ("fit", "take", "rate_ratio", "priors")
+TAKEN = ("draws", "medians")
 KEYS = (
     "seed",
     "trials",
@@ -90,7 +93,7 @@ class Plan:
             if not isinstance(table.get(key), dict) or not table[key]:
                 raise DesignError(f"{where} needs at least one table [{key}.<name>]")
         designs = {name: _design(name, one) for name, one in table["designs"].items()}
-        truths = {name: _truth(name, one) for name, one in table["truths"].items()}
+        truths = {name: _truth(name, one, folder) for name, one in table["truths"].items()}
         rules = {name: _rule(name, one) for name, one in table["rules"].items()}
         models = [_model(name, folder) for name in table.get("models", [])]
         engine = table.get("engine", "auto")
@@ -135,18 +138,39 @@ def _design(name: str, table: Any) -> Design:
     return design
 
 
-def _truth(name: str, table: Any) -> AnyTruth:
+def _truth(name: str, table: Any, folder: Path) -> AnyTruth:
     values = _table(table, f"truth {name!r}")
     given = _table(values.pop("priors", {}), f"priors of the truth {name!r}")
+    priors = {key: Prior.from_table(one) for key, one in given.items()}
+    if "fit" in values:
+        return _of_fit(name, values, priors, folder)
     if "log_rate_ratio" in given:
         # what is drawn needs no value
         values.setdefault("rate_ratio", 1.0)
     if "log_rate" in given:
         values.setdefault("control_rate", 1.0)
     base: Truth = _filled(Truth, values, f"truth {name!r}")
-    if not given:
-        return base
-    return UncertainTruth(base, {key: Prior.from_table(one) for key, one in given.items()})
+    return UncertainTruth(base, priors) if given else base
+
+
+def _of_fit(
+    name: str, values: dict[str, Any], priors: Mapping[str, Prior], folder: Path
+) -> AnyTruth:
+    """Take a truth from a saved fit: its draws, or the medians of them."""
+    from bayes_msc.fit import load_fit
+
+    for key in values:
+        one_of(key, OF_FIT, f"key of the truth {name!r}, which is taken from a fit,", DesignError)
+    ratio, take = values.get("rate_ratio"), values.get("take", "draws")
+    one_of(take, TAKEN, f"take of the truth {name!r}", DesignError)
+    try:
+        fit = load_fit(folder / str(values["fit"]))
+        if take == "draws":
+            return replace(UncertainTruth.of_fit(fit, rate_ratio=ratio), priors=priors)
+        middle = Truth.of_fit(fit, rate_ratio=ratio)
+    except BayesMSCError as error:
+        raise DesignError(f"the truth {name!r} is impossible: {error}") from None
+    return UncertainTruth(middle, priors, source=middle.source) if priors else middle
 
 
 def _rule(name: str, table: Any) -> AnyRule:

@@ -30,7 +30,11 @@ from bayes_msc.trial import Trial
 #: Classical methods that a rule may ask, by name.
 METHODS: dict[str, Callable[[Trial], Answer]] = {
     "negative-binomial": negative_binomial_glm,
+    "negative-binomial-wald": partial(negative_binomial_glm, interval="Wald"),
     "negative-binomial-dispersion-1": partial(negative_binomial_glm, overdispersion=1.0),
+    "negative-binomial-dispersion-1-wald": partial(
+        negative_binomial_glm, interval="Wald", overdispersion=1.0
+    ),
     "quasi-poisson": quasi_poisson_glm,
     "gee": gee,
     "conditional-poisson": conditional_poisson,

@@ -3,18 +3,21 @@
 Parameters are drawn from the priors of a card, a trial from the parameters, and the card is fitted
 to that trial. Over many trials the posterior probability below the true value is uniform, if and
 only if likelihood, priors and sampler belong together. It is taken for every free parameter, for
-one patient's effect, and for the log likelihood of the trial, which depends on the data and so also
-notices a posterior that ignores them (Modrák et al. 2023, arXiv 2211.02383).
+one patient's effect (and one patient's own treatment effect, where patients differ in them), and
+for the log likelihood of the trial, which depends on the data and so also notices a posterior that
+ignores them (Modrák et al. 2023, arXiv 2211.02383). A baseline that the model takes as an outcome
+is simulated from the model too.
 
-The fits are those of the fast engine; NUTS takes over where its weights are not to be trusted. No
-trial is left out, however large its counts (the simulation holds means below 1e15).
+The fits are those of the fast engine; NUTS takes over where its weights are not to be trusted, and
+does all the fits of a model whose patient effects are sampled. No trial is left out, however large
+its counts (the simulation holds means below 1e15).
 """
 
 from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +31,7 @@ from bayes_msc.errors import ModelError
 from bayes_msc.importance import Importance
 from bayes_msc.model import Model
 from bayes_msc.parameters import PARAMETERS
-from bayes_msc.predictive import prior_draws, simulate_rows
+from bayes_msc.predictive import new_effects, prior_draws, simulate_rows
 from bayes_msc.predictor import draws_of, row_parameters
 from bayes_msc.processes import progress_bar
 from bayes_msc.refits import TURN
@@ -54,7 +57,7 @@ class Posterior:
 
     Attributes
     ----------
-    points : dict of str to ndarray, shape (points,)
+    points : dict of str to ndarray, shape (points,) or (points, patients)
     weights : ndarray of float, shape (points,)
         They sum to one.
     chosen : ndarray of int, shape (DRAWS,)
@@ -145,10 +148,8 @@ def _work(part: Part) -> tuple[int, pd.DataFrame]:
 def _of_trial(part: Part, number: int) -> Iterator[tuple[object, ...]]:
     model, fitted = part.model, part.fitted
     rng = np.random.default_rng([part.seed, zlib.crc32(model.name.encode()), number])
-    truth = prior_draws(model, part.blank, 1, rng)
-    counts, effect = simulate_trials(model, part.blank, truth, rng)
-    truth = {**truth, "patient_effect": effect}
-    trial, largest = with_counts(part.blank, counts[0]), int(counts.max())
+    trial, truth = simulated(model, part.blank, rng)
+    largest = int(trial.data["count"].max())
     posterior = posterior_of(fitted, trial, int(rng.integers(2**31)))
     if posterior is None:
         for quantity in quantities(fitted, truth):
@@ -158,11 +159,39 @@ def _of_trial(part: Part, number: int) -> Iterator[tuple[object, ...]]:
         yield model.name, number, quantity, share, posterior.engine, posterior.checked, largest
 
 
-def with_counts(blank: Trial, counts: NDArray[np.float64]) -> Trial:
-    """Return a trial of the same design with other counts."""
+def simulated(model: Model, blank: Trial, rng: np.random.Generator) -> tuple[Trial, Draws]:
+    """Simulate one trial from a model's priors.
+
+    Returns
+    -------
+    trial : Trial
+    truth : dict of str to ndarray, shape (1,) or (1, patients)
+        Parameters, and the patients' effects as ``z`` and ``patient_log_rate_ratio``.
+    """
+    truth = prior_draws(model, blank, 1, rng)
+    rows = arrange(blank, model)
+    z = rng.normal(size=(1, rows.n_patients))
+    truth = new_effects(truth, rows.n_patients, rng)
+    counts = simulate_rows(model, rows, truth, z, rng)
+    baseline = None
+    if "baseline-joint" in model.terms_for(blank):
+        first = np.where(rows.seen[:, 0] > 0, counts[0, :, 0], np.nan)
+        baseline = dict(zip(rows.patients, first, strict=True))
+    return with_counts(blank, rows.flat(counts)[0], baseline), {**truth, "z": z}
+
+
+def with_counts(
+    blank: Trial, counts: NDArray[np.float64], baseline: Mapping[str, float] | None = None
+) -> Trial:
+    """Return a trial of the same design with other counts, and other baselines by patient."""
     new = copy.copy(blank)
+    # what was computed of the blank trial's counts goes
     new.__dict__.pop("sha256", None)
-    object.__setattr__(new, "_table", blank.data.assign(count=counts.astype(float)))
+    table = blank.data
+    table.loc[table["count"].notna(), "count"] = counts.astype(float)
+    if baseline is not None:
+        table["baseline"] = table["patient"].astype(str).map(baseline)
+    object.__setattr__(new, "_table", table)
     return new
 
 
@@ -197,9 +226,19 @@ def quantities(model: Model, truth: Draws) -> list[str]:
 
     A parameter of the fitted model alone has no truth to be found.
     """
-    known = [n for n in PARAMETERS if n in model.priors and n in truth]
-    free = [n for n in known if not model.priors[n].is_fixed]
-    return [*free, "patient_effect", "log_likelihood"]
+    return [*_free(model, truth), *_of_patient(model), "log_likelihood"]
+
+
+def _free(model: Model, truth: Draws) -> list[str]:
+    known = [
+        name for name in (*PARAMETERS, *model.priors) if name in model.priors and name in truth
+    ]
+    return [name for name in dict.fromkeys(known) if not model.priors[name].is_fixed]
+
+
+def _of_patient(model: Model) -> list[str]:
+    varies = "treatment_sd" in model.priors
+    return ["patient_effect", *(["patient_log_rate_ratio"] if varies else [])]
 
 
 def posterior_of(model: Model, trial: Trial, seed: int, engine: str = "auto") -> Posterior | None:
@@ -209,7 +248,7 @@ def posterior_of(model: Model, trial: Trial, seed: int, engine: str = "auto") ->
     sampler = Sampler.of(model, trial)
     numbers = data_of(model, trial)
     rng = np.random.default_rng(seed)
-    if engine == "auto":
+    if engine == "auto" and model.patient_effect == "integrated":
         try:
             found = sampler.fast(numbers, seed)
         except ModelError:
@@ -237,25 +276,43 @@ def _shares(
     model: Model, trial: Trial, truth: Draws, posterior: Posterior, rng: np.random.Generator
 ) -> dict[str, float]:
     """Posterior probability below the truth of every quantity."""
-    found = {
-        name: float(posterior.weights @ (posterior.points[name] < truth[name]))
-        for name in quantities(model, truth)[:-2]
-    }
-    # the truth goes through the same likelihood as one more draw, the last
-    joint = {n: np.append(posterior.points[n][posterior.chosen], truth[n]) for n in found}
-    joint |= {
-        n: np.full(DRAWS + 1, truth[n][0]) for n in model.priors if n in truth and n not in joint
-    }
+    points, weights = posterior.points, posterior.weights
+    found = {name: float(weights @ (points[name] < truth[name])) for name in _free(model, truth)}
+    joint = _with_truth_last(model, truth, posterior)
     rows = arrange(trial, model)
     at = row_parameters(model, rows, joint)
-    z, log_likelihood = recover(
-        model.family, rows, at.eta, at.loading, at.overdispersion, at.zero_part, rng
+    eta, loading = at.eta, at.loading
+    sampled = model.patient_effect == "sampled"
+    if sampled:
+        # given the patients' effects nothing is left to integrate
+        eta, loading = eta + loading * joint["z"][:, :, None], np.zeros(loading.shape)
+    drawn, log_likelihood = recover(
+        model.family, rows, eta, loading, at.overdispersion, at.zero_part, rng
     )
-    effect = joint["patient_sd"] * z[:, 0]
-    effect[-1] = truth["patient_effect"][0]
+    effect = joint["patient_sd"] * (joint["z"] if sampled else drawn)[:, 0]
+    effect[-1] = float(truth["patient_sd"][0] * truth["z"][0, 0])
     found["patient_effect"] = _share(effect, rng)
+    if "patient_log_rate_ratio" in joint:
+        found["patient_log_rate_ratio"] = _share(joint["patient_log_rate_ratio"][:, 0], rng)
     found["log_likelihood"] = _share(log_likelihood.sum(axis=1), rng)
     return found
+
+
+def _with_truth_last(model: Model, truth: Draws, posterior: Posterior) -> Draws:
+    """Chosen draws, and the truth as one more, to go through the same likelihood."""
+    points, chosen, free = posterior.points, posterior.chosen, _free(model, truth)
+    joint = {name: np.append(points[name][chosen], truth[name]) for name in free}
+    fixed = [name for name in model.priors if name in truth and name not in joint]
+    joint |= {name: np.full(DRAWS + 1, truth[name][0]) for name in fixed}
+    if model.patient_effect == "sampled":
+        joint["z"] = np.vstack([points["z"][chosen], truth["z"]])
+    if "treatment_sd" in model.priors:
+        # where the truth knows no such differences, all patients have the common ratio
+        common = np.full(truth["z"].shape, truth["log_rate_ratio"][0])
+        own = truth.get("patient_log_rate_ratio", common)
+        every = np.vstack([points["patient_log_rate_ratio"][chosen], own])
+        joint["patient_log_rate_ratio"] = every
+    return joint
 
 
 def _share(values: NDArray[np.float64], rng: np.random.Generator) -> float:

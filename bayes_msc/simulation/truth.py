@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from bayes_msc.errors import DesignError, one_of
 from bayes_msc.notebook import block, heading, listing
 from bayes_msc.parameters import FAMILY_PARAMETERS, SQUARES
 from bayes_msc.prior import Prior
+from bayes_msc.simulation.fitted import parameter_draws, source_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +28,7 @@ NAMES = (
     "log_rate_ratio",
     "period_effect",
     "carryover_fraction",
+    "carryover_effect",
     "overdispersion",
     "patient_sd",
     "zero_inflation",
@@ -82,6 +84,8 @@ class Truth:
         What the rate of one patient of the trial, any one, is multiplied by, on both treatments.
     family : str
         A key of the family table; Poisson data are negative binomial with overdispersion 0.
+    source : str
+        Where the values come from, in words; it changes no simulated trial.
 
     Raises
     ------
@@ -100,9 +104,10 @@ class Truth:
     treatment_sd: float = 0.0
     outlier: float = 1.0
     family: str = "negative-binomial"
+    source: str = ""
 
     def _repr_html_(self) -> str:
-        shown = {name: value for name, value in vars(self).items() if value is not None}
+        shown = {name: value for name, value in vars(self).items() if value != ""}
         return block(heading("Truth of simulated trials"), listing(shown))
 
     def __post_init__(self) -> None:
@@ -135,8 +140,47 @@ class Truth:
             allowed = "above 0" if above is not None else "0 or more"
             raise DesignError(f"{name} of the truth is {value:g}: it must be {allowed}")
 
+    @classmethod
+    def of_fit(cls, fit: xr.DataTree, *, rate_ratio: float | None = None) -> Truth:
+        """Return the truth in the middle of a fit's posterior: the median of every parameter.
+
+        Parameters
+        ----------
+        fit : DataTree
+            From ``bayes_msc.fit``; its model's family is taken. Rates are per unit of its trial's
+            exposure. Baseline and covariates go into ``patient_sd``: see
+            ``bayes_msc.simulation.fitted.parameter_draws``.
+        rate_ratio : float, optional
+            Instead of the posterior's own; 1 for a treatment that does nothing.
+
+        Raises
+        ------
+        DesignError
+            If the model has what a truth cannot have.
+        """
+        from bayes_msc.fit import model_of
+
+        found = parameter_draws(fit)
+        if "carryover_effect" in found:
+            raise DesignError(
+                "the fit's carryover is apart from its rate ratio, and a truth's is a share of it: "
+                "take the draws, UncertainTruth.of_fit(fit)"
+            )
+        middle = {name: float(np.median(found[name])) for name in NAMES if name in found}
+        log_rate, log_ratio = middle.pop("log_rate"), middle.pop("log_rate_ratio")
+        period = middle.pop("period_effect", 0.0)
+        return cls(
+            rate_ratio=math.exp(log_ratio) if rate_ratio is None else rate_ratio,
+            control_rate=math.exp(log_rate),
+            period_ratio=math.exp(period),
+            carryover=middle.pop("carryover_fraction", 0.0),
+            family=model_of(fit).family,
+            source=f"posterior medians of {source_of(fit)}",
+            **middle,
+        )
+
     def values(self) -> dict[str, float]:
-        """Return the parameters by the names in ``NAMES``."""
+        """Return the parameters by the names in ``NAMES`` (but ``carryover_effect``)."""
         return {
             "log_rate": math.log(self.control_rate),
             "log_rate_ratio": math.log(self.rate_ratio),
@@ -155,7 +199,10 @@ class Truth:
 
     def to_table(self) -> dict[str, Any]:
         """Return the truth as plain values, of which a hash can be taken."""
-        return asdict(self)
+        table = asdict(self)
+        # words make no trials
+        del table["source"]
+        return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +218,8 @@ class UncertainTruth:
     draws : DataFrame, optional
         Joint draws of some of the same parameters, one a row, such as a posterior's; a trial takes
         one row of them.
+    source : str
+        Where the draws come from, in words; it changes no simulated trial.
 
     Raises
     ------
@@ -181,10 +230,19 @@ class UncertainTruth:
     base: Truth
     priors: Mapping[str, Prior] = field(default_factory=dict)
     draws: pd.DataFrame | None = None
+    source: str = ""
 
     def _repr_html_(self) -> str:
-        from_draws = {} if self.draws is None else {"draws": f"{len(self.draws)} of a fit"}
-        shown = {**vars(self.base), **self.priors, **from_draws}
+        drawn: dict[str, object] = {} if self.draws is None else {"draws": len(self.draws)}
+        if self.draws is not None:
+            middle = self.draws.median()
+            drawn |= {
+                f"{name} (median of the draws)": f"{middle[name]:.3g}" for name in middle.index
+            }
+        hidden = {"source", *NAMES} if self.draws is not None else {"source"}
+        fixed = {name: value for name, value in vars(self.base).items() if name not in hidden}
+        shown = {**fixed, **self.priors, **drawn, "source": self.source or self.base.source}
+        shown = {name: value for name, value in shown.items() if value != ""}
         return block(heading("Uncertain truth of simulated trials"), listing(shown))
 
     def __post_init__(self) -> None:
@@ -203,23 +261,37 @@ class UncertainTruth:
         return self.base.outlier
 
     @classmethod
-    def of_fit(cls, fit: xr.DataTree, base: Truth | None = None) -> UncertainTruth:
+    def of_fit(
+        cls, fit: xr.DataTree, base: Truth | None = None, *, rate_ratio: float | None = None
+    ) -> UncertainTruth:
         """Return the truths that a fit's posterior holds for possible.
 
         Parameters
         ----------
         fit : DataTree
-            From ``bayes_msc.fit``; its model's family is taken.
+            From ``bayes_msc.fit``; its model's family is taken. Baseline and covariates go into
+            ``patient_sd``: see ``bayes_msc.simulation.fitted.parameter_draws``.
         base : Truth, optional
             What is so beside, such as an outlier; by default nothing.
+        rate_ratio : float, optional
+            The same in every trial, instead of the posterior's own: only the rest is drawn.
+
+        Raises
+        ------
+        DesignError
+            If the model has what a truth cannot have.
         """
         from bayes_msc.fit import model_of
-        from bayes_msc.predictor import draws_of
 
-        found = draws_of(fit)
+        found = parameter_draws(fit)
         known = {name: found[name] for name in NAMES if name in found}
+        if rate_ratio is not None:
+            del known["log_rate_ratio"]
         start = base or Truth(1.0, 1.0, family=model_of(fit).family)
-        return cls(start, draws=pd.DataFrame(known))
+        if rate_ratio is not None:
+            start = replace(start, rate_ratio=rate_ratio)
+        source = f"posterior draws of {source_of(fit)}"
+        return cls(start, draws=pd.DataFrame(known), source=source)
 
     def parameters(self, trials: int, rng: np.random.Generator) -> Parameters:
         """Draw the parameters of each trial, by the names in ``NAMES``."""
