@@ -15,6 +15,7 @@ from PIL import Image
 from report_samples import EVIL, crossover, fake_fit, founding, hostile_reanalysis
 
 from bayes_msc.errors import OutputError
+from bayes_msc.plain_text import LONGEST, clean, shortened
 from bayes_msc.report import (
     Results,
     build,
@@ -27,7 +28,7 @@ from bayes_msc.report import (
     write_report,
     write_results,
 )
-from bayes_msc.report.document import Grid, Heading, Picture, Points, blocks, clean
+from bayes_msc.report.document import Grid, Heading, Picture, Points, blocks
 from bayes_msc.report.formats import write_one
 from bayes_msc.report.markdown import escape
 from bayes_msc.report.pictures import Pictures
@@ -266,7 +267,7 @@ def nasty(text: str) -> Results:
 def test_hostile_text_stays_text(text: str) -> None:
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><path d="M0 0h9v9z"/></svg>'
     results = nasty(text)
-    wanted = squeezed(clean(text))
+    wanted = squeezed(shortened(text) if len(text) > LONGEST else clean(text))
     word = word_texts(render_docx(results, {"f": dot()}))
     assert sum(squeezed(t) == wanted for t in word) >= 6
     marks = "\u200f\ufffd\ufffe\ufffc"
@@ -305,6 +306,9 @@ def test_clean_leaves_ordinary_text_alone() -> None:
     text = "Größe – 95\u00a0% “x” δ 患者 ✓"
     assert clean(text) == text
     assert clean(f"a{TURN}b\nc\x00") == "a⟨U+202E⟩b c\ufffd"
+    assert clean("a\u200fb\u200bc\ufeff") == "a⟨U+200F⟩b⟨U+200B⟩c⟨U+FEFF⟩"
+    # joiners belong to words and to emoji
+    assert clean("می\u200cخواهم 👩\u200d🔬") == "می\u200cخواهم 👩\u200d🔬"
 
 
 # written

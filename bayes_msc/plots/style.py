@@ -14,8 +14,11 @@ from xml.sax.saxutils import quoteattr
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_msc.plain_text import shortened
 from bayes_msc.plots.readings import readings
 
 BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
@@ -31,6 +34,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (
 BENEFIT = "#dcebf5"
 WIDTH = 6.4
 PRINT = 300
+#: Letters in the name beside a mark, and in any other line of a figure.
+LONGEST_TICK, LONGEST_LINE = 36, 120
 LOOK = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -87,6 +92,7 @@ def to_svg(figure: Figure, name: str) -> str:
     name : str
         Name of the figure; it is put before every id, so that inlined figures cannot clash.
     """
+    tidy(figure)
     buffer = io.StringIO()
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with mpl.rc_context({**LOOK, "svg.hashsalt": f"bayes_msc {name}"}):
@@ -110,10 +116,30 @@ def to_png(figure: Figure, dpi: int = PRINT) -> bytes:
     dpi : int
         Dots per inch.
     """
+    tidy(figure)
     buffer = io.BytesIO()
     with mpl.rc_context(LOOK):
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def tidy(figure: Figure) -> None:
+    """Make the names in a figure fit to be shown: none so long that it leaves no room to draw.
+
+    Parameters
+    ----------
+    figure : Figure
+        Changed where it stands; all but hostile names stay as they are.
+    """
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            formatter = axis.get_major_formatter()
+            if isinstance(formatter, FixedFormatter):
+                formatter.seq = [shortened(str(name), LONGEST_TICK) for name in formatter.seq]
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        lines = text.get_text().split("\n")
+        text.set_text("\n".join(shortened(line, LONGEST_LINE) for line in lines))
 
 
 def ratio_limits(low: float, high: float, edge: float = 0.05) -> tuple[float, float]:

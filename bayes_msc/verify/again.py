@@ -141,7 +141,7 @@ def _as_read(results: Results) -> Results:
 
 
 def _as_csv(frame: pd.DataFrame) -> pd.DataFrame:
-    return pd.read_csv(StringIO(frame.to_csv(index=False)), float_precision="round_trip")
+    return pd.read_csv(StringIO(frame.to_csv(index=False)))
 
 
 def _fit_again(results: Results, folder: Path, cores: int | None) -> Results:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -104,9 +103,8 @@ def sensitivity_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """Read the tables of the sensitivity as they were written."""
     from bayes_msc.sensitivity import whole
 
-    read: Any = {"float_precision": "round_trip", "keep_default_na": True}
     return {
-        path.stem: pd.read_csv(path, **read)
+        path.stem: pd.read_csv(path)
         for path in sorted((folder / whole.TABLES).glob("*.csv"))
         if path.stat().st_size > 2
     }

@@ -27,7 +27,7 @@ ERRORS, LIMIT = 4.0, 2.2
 EXACT = 1e-6
 #: Where so large a share of a table came out bit for bit on the same versions, all of it must.
 REPRODUCED = 0.8
-ESTIMATES = ("median", "lower", "upper")
+ESTIMATES = ("lower", "median", "upper")
 #: Columns of words that are made from the numbers beside them: no two runs are matched by these.
 _SAID = ("words", "sentence", "hint", "why")
 
@@ -84,19 +84,22 @@ def _cells(
     matched = {_key(row, keys, place): row for place, row in enumerate(second)}
     for place, row in enumerate(first):
         other = matched.get(_key(row, keys, place), {})
+        own = {"table": name, "statement": _words(name, row, keys, place)}
+        if not other or len(keys) == len(row):
+            there = IDENTICAL if other else DIFFERS
+            nothing = _cell_row(bool(other), math.nan, 0.0, there)
+            yield {**own, "measure": "the row", "stored": True, **nothing}
         for column, then in row.items():
-            if column not in keys:
-                cell = _cell(column, row, other, setting)
-                words = _words(name, row, keys, place)
-                yield {"table": name, "statement": words, "measure": column, "stored": then, **cell}
-    if len(first) != len(second):
-        yield {
-            "table": name,
-            "statement": "all",
-            "measure": "number of rows",
-            "stored": len(first),
-            **_judged(len(first), len(second), 0.0, setting),
-        }
+            if other and column not in keys:
+                yield {
+                    **own,
+                    "measure": column,
+                    "stored": then,
+                    **_cell(column, row, other, setting),
+                }
+    if len(second) > len(first):
+        more = _judged(len(first), len(second), 0.0)
+        yield {"table": name, "statement": name, "measure": "rows", "stored": len(first), **more}
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -141,10 +144,10 @@ def _cell(
     if not _is_number(then) or not (_is_number(now) or now is None):
         same = str(then) == str(now) or (_missing(then) and _missing(now))
         return _cell_row(now, math.nan, math.nan, IDENTICAL if same else UNKNOWN)
-    return _judged(then, now, _allowed(column, row, other, setting), setting)
+    return _judged(then, now, _allowed(column, row, other, setting))
 
 
-def _judged(then: Any, now: Any, allowed: float, setting: Setting) -> dict[str, Any]:
+def _judged(then: Any, now: Any, allowed: float) -> dict[str, Any]:
     first, second = _number(then), _number(now)
     if math.isnan(first) and math.isnan(second):
         return _cell_row(now, 0.0, allowed, IDENTICAL)
@@ -173,15 +176,15 @@ def _allowed(
     errors = [_error(column, one) for one in (row, other)]
     if any(math.isnan(error) for error in errors):
         return exact if setting.exact else math.nan
-    return max(ERRORS * math.hypot(*errors), exact)
+    stretch = _stretch(column, row) if column in ("lower", "upper") else 1.0
+    return max(ERRORS * stretch * math.hypot(*errors), exact)
 
 
 def _error(column: str, row: Mapping[str, Any]) -> float:
     """Monte Carlo standard error of one number, from the columns beside it.
 
-    The error of a 95 % limit is that of the median times the ratio of the densities there, taken
-    as normal and stretched by the skewness that the interval itself shows. Where only the error of
-    a probability stands beside a rate ratio, it tells the effective number of draws, and these the
+    That of a 95 % limit is given as that of the median, to be stretched. Where only the error of a
+    probability stands beside a rate ratio, it tells the effective number of draws, and these the
     error of a normal median.
     """
     own = f"mcse_{column.removeprefix('prob_')}"
@@ -191,8 +194,7 @@ def _error(column: str, row: Mapping[str, Any]) -> float:
         return _number(row.get("mcse"))
     if column not in ESTIMATES or any(name not in row for name in ESTIMATES):
         return math.nan
-    error = _number(row.get("mcse")) if "prob" not in row else _error_of_ratio(row)
-    return error * _stretch(column, row) if column != "median" else error
+    return _number(row.get("mcse")) if "prob" not in row else _error_of_ratio(row)
 
 
 def _error_of_ratio(row: Mapping[str, Any]) -> float:
@@ -208,6 +210,10 @@ def _error_of_ratio(row: Mapping[str, Any]) -> float:
 
 
 def _stretch(column: str, row: Mapping[str, Any]) -> float:
+    """Ratio of the densities at the median and at a 95 % limit, and so of their errors.
+
+    Taken as normal, and stretched by the skewness that the interval itself shows.
+    """
     lower, median, upper = (_number(row[name]) for name in ESTIMATES)
     sides = (median - lower, upper - median)
     own, across = sides if column == "lower" else sides[::-1]
