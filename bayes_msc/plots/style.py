@@ -14,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -34,8 +35,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (
 BENEFIT = "#dcebf5"
 WIDTH = 6.4
 PRINT = 300
-#: Letters in the name beside a mark, and in any other line of a figure.
-LONGEST_TICK, LONGEST_LINE = 36, 120
+#: Letters in the name beside a mark or in a legend, and in any other line of a figure.
+LONGEST_TICK, LONGEST_LINE = 40, 110
 LOOK = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -136,10 +137,11 @@ def tidy(figure: Figure) -> None:
             formatter = axis.get_major_formatter()
             if isinstance(formatter, FixedFormatter):
                 formatter.seq = [shortened(str(name), LONGEST_TICK) for name in formatter.seq]
+    keys = [text for legend in figure.findobj(Legend) for text in legend.findobj(Text)]
     for text in figure.findobj(Text):
-        assert isinstance(text, Text)
-        lines = text.get_text().split("\n")
-        text.set_text("\n".join(shortened(line, LONGEST_LINE) for line in lines))
+        longest = LONGEST_TICK if text in keys else LONGEST_LINE
+        lines = [shortened(line, longest) for line in text.get_text().split("\n")]
+        text.set_text("\n".join(lines))
 
 
 def ratio_limits(low: float, high: float, edge: float = 0.05) -> tuple[float, float]:

@@ -30,6 +30,8 @@ FONT = "Calibri"
 LANGUAGE = "en-GB"
 #: Characters in the longest cell of a row that is kept on one page.
 WHOLE = 600
+#: Rows of a table that is kept on one page.
+SHORT = 16
 
 
 def render_docx(results: Results, pictures: Mapping[str, bytes]) -> bytes:
@@ -254,6 +256,8 @@ def _table(document: Any, grid: Grid) -> None:
     widths = [Cm(TEXT * width) for width in grid.widths]
     for column, width in zip(table.columns, widths, strict=True):
         column.width = width
+    # the rows of a short table stay together: none is left alone on the next page
+    together = len(grid.rows) if len(grid.rows) <= SHORT else 1
     for number, row in enumerate((grid.headings, *grid.rows)):
         line = table.add_row()
         if max(len(text) for text in row) < WHOLE:
@@ -261,6 +265,7 @@ def _table(document: Any, grid: Grid) -> None:
         cells = line.cells
         for i, (cell, text) in enumerate(zip(cells, row, strict=True)):
             _cell(cell, text, widths[i], bold=number == 0, right=grid.numeric[i])
+            cell.paragraphs[0].paragraph_format.keep_with_next = number < together or None
     _rules(table)
     _mark(table.rows[0], "w:tblHeader")
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.generate import Trials, generate
 from bayes_msc.simulation.rules import PosteriorRule, success, thresholds_of
@@ -42,6 +43,14 @@ class Prediction:
     table: pd.DataFrame
     width: tuple[float, float]
     refits: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        mean, error = self.width
+        said = (
+            "Of complete trials simulated from what was seen so far. Mean width of their 95 % "
+            f"interval on the log scale: {mean:.3f} (standard error {error:.3f})."
+        )
+        return block(heading("Predicted success"), paragraph(said), table(self.table))
 
 
 def predict_success(
