@@ -6,6 +6,8 @@ import html
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from bayes_msc.plain_text import clean, isolated
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -19,11 +21,8 @@ def escaped(text: object) -> str:
     """Return text that is only text, whatever it holds; very long text is cut."""
     words = str(text)
     words = words if len(words) <= MOST_LETTERS else f"{words[: MOST_LETTERS - 1]}…"
-    return html.escape(words.translate(_TURNING))
-
-
-#: Characters in a name that would turn the direction of the text behind it.
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+    lines = [isolated(clean(line)) for line in words.split("\n")]
+    return html.escape("\n".join(lines))
 
 
 def heading(text: object) -> str:

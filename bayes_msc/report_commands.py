@@ -36,21 +36,28 @@ def report(
 def verify(
     folder: Folder,
     cores: Annotated[int | None, typer.Option(help="Chains at once (default: all cores).")] = None,
+    no_sensitivity: Annotated[
+        bool,
+        typer.Option("--no-sensitivity", help="Leave a plan's analyses of sensitivity aside."),
+    ] = False,
 ) -> None:
     """Run the analysis of a results folder again, and say which statements agree."""
+    from bayes_msc.analysis_plan.steps import duration
+    from bayes_msc.verify import steps_of_folder
     from bayes_msc.verify import verify as run
 
-    found = run(folder, cores=cores)
+    steps = steps_of_folder(folder, sensitivity=not no_sensitivity)
+    seconds = sum(step.seconds for step in steps)
+    names = ", ".join(step.name for step in steps)
+    typer.echo(f"Running again: {names}; about {duration(seconds)}.", err=True)
+    found = run(folder, cores=cores, sensitivity=not no_sensitivity)
     typer.echo(str(found))
     if not found.ok:
         raise typer.Exit(DISAGREEMENT)
 
 
 def inputs(names: list[str]) -> dict[str, str]:
-    """Hash what a command was given: bundled data sets by name, files by path.
-
-    Bundled model cards are left out: their hash is in the manifest as it is.
-    """
+    """Hash what a command was given: bundled data sets and cards by name, files by path."""
     from bayes_msc.report.inputs import bundled_hash, hashes
 
     bundled = {name: found for name in names if (found := bundled_hash(name))}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -332,12 +333,46 @@ def test_the_report_carries_the_plans_hash_and_the_verdict(done):
     assert "What moves the conclusion" in page
 
 
-def test_the_results_verify_and_a_changed_plan_is_named(done, tmp_path):
-    again = bm.verify(done.folder)
+def test_the_whole_of_the_results_is_run_again_and_what_changed_is_named(done, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(done.folder, moved / "results")
+    for name in ("analysis.toml", "counts.csv"):
+        shutil.copy(done.plan.folder / name, moved / name)
+    again = bm.verify(moved / "results")
     assert again.ok
     assert set(again.inputs["state"]) == {"unchanged"}
-    assert {"analysis.toml", "counts.csv"} <= set(again.inputs["input"])
-    assert (again.statements["stored"] == again.statements["again"]).all()
+    assert {"analysis.toml", "counts.csv", f"the copy of the plan, {COPY}"} <= set(
+        again.inputs["input"]
+    )
+    assert "bundled crossover-negative-binomial" in set(again.inputs["input"])
+    assert again.reproduced
+    assert again.not_repeated == ()
+    tables = set(again.statements["table"])
+    assert {"statements", "beside_the_primary_answer", "what_moves", "left_out"} <= tables
+    assert {"sensitivity, stances", "sensitivity, patients"} <= tables
+
+    # one number of the sensitivity, one count of the data, one word of the plan's copy
+    path = moved / "results" / "sensitivity-tables" / "patients.csv"
+    table = pd.read_csv(path)
+    table.loc[2, "prob"] += 1e-3
+    table.to_csv(path, index=False)
+    counts = moved / "counts.csv"
+    counts.write_text(counts.read_text("utf-8") + "\n", "utf-8")
+    copy = moved / "results" / COPY
+    copy.write_bytes(copy.read_bytes() + b"# another word\n")
+    again = bm.verify(moved / "results")
+    assert not again.ok
+    assert "CHANGED: counts.csv" in str(again)
+    assert f"CHANGED: the copy of the plan, {COPY}" in str(again)
+    wrong = again.statements[again.statements["verdict"] == "differs"]
+    assert wrong[["table", "measure"]].to_numpy().tolist() == [["sensitivity, patients", "prob"]]
+
+    # without the sensitivity, and without the files
+    counts.unlink()
+    again = bm.verify(moved / "results", sensitivity=False)
+    assert "not found: counts.csv" in str(again)
+    assert "sensitivity, patients" in again.not_repeated
+    assert "what_moves" in again.not_repeated
 
 
 def test_a_format_without_its_package_is_refused_before_anything_runs(tmp_path, monkeypatch):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -16,11 +20,14 @@ from bayes_msc.evidence.beta import BetaMixture
 from bayes_msc.evidence.borrowed import Borrowed
 from bayes_msc.evidence.hierarchy import hierarchy
 from bayes_msc.evidence.mixtures import fit_mixture
+from bayes_msc.reconstruct.averaging import Averaged
 from bayes_msc.sensitivity.credibility import credibility_of_interval
 from bayes_msc.sensitivity.curve import SpecificationCurve
 from bayes_msc.sensitivity.power_scaling import PowerScaling
 from bayes_msc.sensitivity.prior_map import PriorMap
 from bayes_msc.sensitivity.tipping import TippingPoint
+from bayes_msc.simulation.assuring import Assurance
+from bayes_msc.simulation.interim import Prediction
 
 HOSTILE = "<script>alert('1')</script>\"&\u202egnp"
 
@@ -75,7 +82,7 @@ def test_hostile_text_stays_text():
         notebook.table(pd.DataFrame({HOSTILE: [HOSTILE]}), caption=HOSTILE),
         notebook.banner(HOSTILE),
     )
-    assert read(page).words.lower().count("<script>alert('1')</script>\"&gnp") == 9
+    assert read(page).words.lower().count("<script>alert('1')</script>\"&⟨u+202e⟩gnp") == 9
 
 
 def test_long_names_and_long_tables_are_cut_and_say_so():
@@ -133,11 +140,48 @@ def objects() -> dict[str, object]:
         "sample size": bm.SampleSize(
             None, (5.0, 9.0), 0.8, HOSTILE, row.assign(patients=9), row, 0.5
         ),
+        "assurance": Assurance(row, row, row),
+        "prediction": Prediction(row, (1.0, 0.01), row),
+        "averaged": Averaged(row, row, row, row, HOSTILE),
+        "group": bm.reconstruct_group(4, "2.5", "1.3", label=HOSTILE),
+        "impossible group": bm.reconstruct_group(4, "2.4", "1.3"),
+        "paper": replace(bm.read_paper("llufriu2014"), title=HOSTILE, notes=(HOSTILE,)),
         "betas": BetaMixture((1.0,), (2.0,), (6.0,), HOSTILE),
         "hierarchy": hierarchy(
             [0.0, -0.5], [0.3, 0.4], bm.Prior.normal(0, 1), bm.Prior.half_normal(0.5)
         ),
     }
+
+
+def classes() -> dict[str, type]:
+    """Every class of the package by its name; where a name is taken twice, the public one."""
+    found: dict[str, type] = {}
+    for info in pkgutil.walk_packages(bm.__path__, "bayes_msc."):
+        if not info.name.endswith("__main__"):
+            module = importlib.import_module(info.name)
+            own = {n: c for n, c in vars(module).items() if inspect.isclass(c)}
+            found |= {n: c for n, c in own.items() if c.__module__ == info.name}
+    # two modules each have a Group and a Sensitivity of their own
+    return found | {"Group": type_of(bm.reconstruct_group), "Sensitivity": bm.Sensitivity}
+
+
+def type_of(function: object) -> type:
+    module = importlib.import_module(function.__module__)  # type: ignore[attr-defined]
+    return getattr(module, str(inspect.signature(function).return_annotation))  # type: ignore[arg-type]
+
+
+def test_every_object_that_a_public_name_returns_shows_itself():
+    known, dumb = classes(), []
+    for name in bm.__all__:
+        value = getattr(bm, name)
+        if inspect.isclass(value):
+            if not issubclass(value, Exception) and not hasattr(value, "_repr_html_"):
+                dumb.append(name)
+        elif callable(value):
+            hint = str(inspect.signature(value).return_annotation)
+            returned = [known[word] for word in re.findall(r"\w+", hint) if word in known]
+            dumb += [f"{name}: {c.__name__}" for c in returned if not hasattr(c, "_repr_html_")]
+    assert dumb == []
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,11 @@ from bayes_msc.fit import repeat, save_fit
 from bayes_msc.prior import Prior
 from bayes_msc.report import build, read_results, write_results
 from bayes_msc.report.inputs import bundled_hash, file_hash, hashes
-from bayes_msc.verify import AGREES, CHANGED, DIFFERS, IDENTICAL, _allowed, _compared, verify
+from bayes_msc.verify import AGREES, DIFFERS, IDENTICAL, UNKNOWN, steps_of_folder, verify
+from bayes_msc.verify.inputs import CHANGED
+from bayes_msc.verify.numbers import Setting, _allowed, compared
+
+SAMPLED, EXACT = Setting(exact=False, same_versions=False), Setting(True, True)
 
 
 def stored(source: Any, folder: Path, files: dict[str, str] | None = None) -> Path:
@@ -50,10 +54,14 @@ def test_reanalysis_agrees_bit_for_bit(tmp_path: Path) -> None:
     found = verify(stored(founding(), tmp_path / "r"))
     assert found.ok
     assert set(found.statements["verdict"]) == {IDENTICAL}
-    statements, external = founding().statements, founding().external
-    want = int(statements[["median", "lower", "upper", "probability"]].notna().sum().sum())
-    want += len(external) * (3 + sum(str(c).startswith("probability_") for c in external))
-    assert len(found.statements) == want
+    tables = read_results(tmp_path / "r").tables
+    assert set(found.statements["table"]) == {name for name, table in tables.items() if len(table)}
+    assert found.not_repeated == ()
+    # every cell but those that name the row
+    own = found.statements[found.statements["table"] == "statements"]
+    assert set(own["measure"]) >= {"median", "lower", "upper", "probability", "prior_probability"}
+    assert len(own) >= 5 * len(tables["statements"])
+    assert found.words["same"].all()
     assert found.versions.empty
     assert "0 differ" in str(found)
 
@@ -86,7 +94,12 @@ def test_fit_agrees_bit_for_bit(fast: xr.DataTree, tmp_path: Path) -> None:
     found = verify(folder)
     assert found.ok
     assert set(found.statements["verdict"]) == {IDENTICAL}
-    assert len(found.statements) == 6 * 3 + 5
+    assert found.reproduced
+    tables = {"statements", "diagnostics", "curve", "arms", "patients", "leave_one_out"}
+    assert tables < set(found.statements["table"])
+    assert found.words["same"].all()
+    assert (found.inputs["state"] == "unchanged").all()
+    assert {"report.html", "tables/statements.csv"} < set(found.inputs["input"])
 
 
 def test_rope_and_thresholds_are_repeated(fast: xr.DataTree, tmp_path: Path) -> None:
@@ -114,9 +127,21 @@ def test_another_seed_agrees_within_the_error(
     other = bm.fit(crossover, "crossover-negative-binomial", seed=4, engine="fast")
     save_fit(other, folder / "fit.nc", force=True)
     found = verify(folder)
-    assert found.ok
-    assert AGREES in set(found.statements["verdict"])
-    assert IDENTICAL not in set(found.statements["verdict"])
+    own = found.statements[found.statements["table"] == "statements"]
+    estimates = own[own["measure"].isin(["median", "lower", "upper", "probability"])]
+    estimates = estimates[estimates["stored"].notna()]
+    assert set(estimates["verdict"]) == {AGREES}
+    # the curve has an error at every point, the patients have none
+    curve = found.statements[found.statements["table"] == "curve"]
+    assert AGREES in set(curve.loc[curve["measure"] == "probability", "verdict"])
+    patients = found.statements[found.statements["table"] == "patients"]
+    assert UNKNOWN in set(patients["verdict"])
+    assert DIFFERS not in set(found.statements["verdict"])
+    # and the manifest named another seed
+    assert found.inputs.loc[found.inputs["state"] == CHANGED, "input"].tolist() == [
+        "seed in the manifest"
+    ]
+    assert "CHANGED: seed in the manifest (3 then, 4 now)" in str(found)
 
 
 def test_counts_that_were_altered_are_named(
@@ -133,9 +158,9 @@ def test_counts_that_were_altered_are_named(
     save_fit(other, folder / "fit.nc", force=True)
     found = verify(folder)
     assert not found.ok
-    assert list(found.inputs.loc[found.inputs["state"] == CHANGED, "input"]) == [
+    assert next(iter(found.inputs.loc[found.inputs["state"] == CHANGED, "input"])) == (
         "the counts in fit.nc"
-    ]
+    )
     assert DIFFERS in set(found.statements["verdict"])
 
 
@@ -186,6 +211,41 @@ def test_what_cannot_be_run_again_says_so(fast: xr.DataTree, tmp_path: Path) -> 
         verify(other)
 
 
+def test_words_and_pages_that_were_altered_are_named(tmp_path: Path) -> None:
+    folder = stored(founding(), tmp_path / "r")
+
+    def alter(content: dict[str, Any]) -> None:
+        content["answer"][0] = "It works."
+
+    found = verify(edited(folder, alter))
+    assert not found.ok
+    assert found.other_words == ("answer, sentence 1",)
+    assert "the words at answer, sentence 1" in str(found)
+    # the page was not written from these results
+    assert "CHANGED: report.html" in str(found)
+    shown = found._repr_html_()
+    assert "not all agrees" in shown
+    assert "statements" in shown
+
+
+def test_a_seed_that_was_altered_is_named(fast: xr.DataTree, tmp_path: Path) -> None:
+    def alter(content: dict[str, Any]) -> None:
+        content["manifest"]["seed"] = 99
+
+    found = verify(edited(stored(fast, tmp_path / "r"), alter))
+    assert not found.ok
+    assert "CHANGED: seed in the manifest (99 then, 3 now)" in str(found)
+
+
+def test_time_is_told_beforehand(fast: xr.DataTree, tmp_path: Path) -> None:
+    assert [step.name for step in steps_of_folder(stored(founding(), tmp_path / "r"))] == [
+        "reanalysis"
+    ]
+    (step,) = steps_of_folder(stored(fast, tmp_path / "f"))
+    assert step.name == "fit"
+    assert step.seconds > 1
+
+
 @pytest.mark.parametrize(
     ("measure", "difference", "expected"),
     [
@@ -202,10 +262,49 @@ def test_what_cannot_be_run_again_says_so(fast: xr.DataTree, tmp_path: Path) -> 
 def test_allowed_difference(measure: str, difference: float, expected: str) -> None:
     row = {"statement": "s", "median": 1.0, "lower": 0.5, "upper": 2.0, "mcse": 0.01}
     other = {**row, measure: row[measure] + difference}
-    (found,) = [
-        r for r in _compared(pd.DataFrame([row]), pd.DataFrame([other])) if r["measure"] == measure
-    ]
-    assert found["verdict"] == expected
+    found = compared("t", pd.DataFrame([row]), pd.DataFrame([other]), SAMPLED)
+    assert {r["measure"]: r["verdict"] for r in found}[measure] == expected
+
+
+def test_the_only_number_of_a_table_that_is_not_the_same_differs() -> None:
+    table = pd.DataFrame({"who": list("abcdef"), "prob": 0.5, "mcse": 0.1})
+    other = table.assign(prob=[0.51, *[0.5] * 5])
+    (one,) = (r for r in compared("t", table, other, SAMPLED) if r["verdict"] != IDENTICAL)
+    assert one["verdict"] == AGREES
+    (one,) = (
+        r
+        for r in compared("t", table, other, Setting(exact=False, same_versions=True))
+        if r["verdict"] != IDENTICAL
+    )
+    assert one["verdict"] == DIFFERS
+
+
+def test_rows_are_matched_by_their_words_not_by_their_place() -> None:
+    table = pd.DataFrame({"who": ["a", "b"], "prob": [0.4, 0.6], "words": ["x 0.4", "x 0.6"]})
+    turned = table.iloc[::-1].reset_index(drop=True)
+    assert {r["verdict"] for r in compared("t", table, turned, SAMPLED)} == {IDENTICAL}
+    (gone,) = (r for r in compared("t", table, table.iloc[:1], EXACT) if r["verdict"] == DIFFERS)
+    assert gone["measure"] == "the row"
+    (more,) = (r for r in compared("t", table.iloc[:1], table, SAMPLED) if r["verdict"] == DIFFERS)
+    assert (more["measure"], more["stored"], more["again"]) == ("rows", 1, 2)
+
+
+def test_error_of_a_ratio_follows_from_that_of_its_probability() -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(2)
+    draws = np.exp(-0.3 + 0.4 * rng.normal(size=(400, 1000)))
+    prob = (draws < 1).mean(axis=1)
+    lower, median, upper = np.quantile(draws, [0.025, 0.5, 0.975], axis=1)
+    row = {
+        "median": float(np.exp(-0.3)),
+        "lower": float(lower.mean()),
+        "upper": float(upper.mean()),
+        "prob": float(prob.mean()),
+        "mcse": float(prob.std()),
+    }
+    error = np.sqrt(2) * median.std()
+    assert 3.5 * error < _allowed("median", row, row, SAMPLED) < 4.5 * error
 
 
 def test_limits_of_another_run_rarely_fall_outside_the_allowance() -> None:
@@ -217,7 +316,7 @@ def test_limits_of_another_run_rarely_fall_outside_the_allowance() -> None:
     for values, name in ((lower, "lower"), (upper, "upper"), (median, "median")):
         middle = {"median": 1.0, "lower": float(lower.mean()), "upper": float(upper.mean())}
         row = {"statement": "s", **middle, "mcse": float(median.std())}
-        allowed = _allowed(name, row, row)
+        allowed = _allowed(name, row, row, SAMPLED)
         error = np.sqrt(2) * values.std()
         # four standard errors are meant: no fewer than three, no more than six
         assert 3 * error < allowed < 6 * error
@@ -243,7 +342,9 @@ def test_command_says_what_agrees(
     assert run("report", str(folder), "--format", "md,html") == 0
     assert (folder / "report.md").is_file()
     assert run("verify", str(folder)) == 0
-    assert "identical bit for bit" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "identical bit for bit" in said.out
+    assert "Running again: reanalysis; about" in said.err
     card.write_text(card.read_text("utf-8") + "\n", "utf-8")
     assert run("verify", str(folder)) == 1
     assert f"CHANGED: {card}" in capsys.readouterr().out

@@ -109,7 +109,8 @@ def merged(steps: Sequence[Step]) -> list[Step]:
         return first
     names = ", ".join(step.name.removeprefix("sensitivity: ") for step in parts)
     whole = Step("sensitivity", names, sum(s.fits for s in parts), sum(s.seconds for s in parts))
-    return [*first[:-1], whole, first[-1]]
+    report = [step for step in first if step.name == "report"]
+    return [*(step for step in first if step.name != "report"), whole, *report]
 
 
 @contextmanager

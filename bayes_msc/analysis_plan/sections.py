@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bayes_msc.analysis_plan.recipe import files_of, recipe_of
 from bayes_msc.analysis_plan.robustness import sections_of, tables_of
 from bayes_msc.analysis_plan.verdict import Verdict
-from bayes_msc.report.inputs import file_hash
 from bayes_msc.report.results import Column, Results, Section, Table
 
 if TYPE_CHECKING:
     from bayes_msc.analysis_plan.reading import AnalysisPlan
+    from bayes_msc.analysis_plan.subject import Counts
+    from bayes_msc.published import Published
     from bayes_msc.sensitivity import Sensitivity
 
 COPY = "analysis-plan.toml"
@@ -29,8 +30,9 @@ def with_plan(
     beside: pd.DataFrame,
     found: Sensitivity | None,
     folder: Path,
+    subject: Counts | Published,
 ) -> Results:
-    """Return a report with the plan's sections, its tables and its hash."""
+    """Return a report with the plan's sections, its tables, its hash and what to repeat."""
     sections = [_planned(plan, verdict, beside, results.label)]
     tables: dict[str, pd.DataFrame] = {**results.tables}
     if len(beside):
@@ -48,27 +50,10 @@ def with_plan(
         manifest={
             **results.manifest,
             **_manifest(plan, verdict),
-            "files": {**(results.manifest.get("files") or {}), **_files(plan, folder)},
+            "files": {**(results.manifest.get("files") or {}), **files_of(plan, folder)},
         },
-        recipe=_recipe(results, plan),
+        recipe={**results.recipe, **recipe_of(plan, subject)},
     )
-
-
-def _recipe(results: Results, plan: AnalysisPlan) -> Mapping[str, object]:
-    """What it takes to run the analysis again, with the exposure of the rate difference."""
-    asked = plan.tables.estimands
-    return {**results.recipe, "exposure": asked.exposure} if asked else results.recipe
-
-
-def _files(plan: AnalysisPlan, folder: Path) -> dict[str, str]:
-    """SHA-256 of the plan and of the user's files of data, by their place seen from the results."""
-    data = plan.tables.data
-    paths = [plan.folder / name for name in (plan.name, data.file, data.published) if name]
-    return {
-        Path(os.path.relpath(path.resolve(), folder.resolve().parent)).as_posix(): file_hash(path)
-        for path in paths
-        if path.is_file()
-    }
 
 
 def _manifest(plan: AnalysisPlan, verdict: Verdict) -> Mapping[str, object]:

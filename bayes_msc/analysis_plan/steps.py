@@ -193,14 +193,29 @@ def analyses_of(plan: AnalysisPlan) -> tuple[str, ...]:
     return ANALYSES if ALL in asked else tuple(name for name in ANALYSES if name in asked)
 
 
+def steps_for(trial: Trial, model: Model, engine: str, what: str = "") -> list[Step]:
+    """Return the one step of a single fit.
+
+    Parameters
+    ----------
+    trial : Trial
+    model : Model
+    engine : str
+        ``"nuts"``; with any other, importance sampling is tried first.
+    what : str
+        Said after the model's name.
+    """
+    size = max(1.0, len(trial.seen) / ROWS)
+    nuts = engine == "nuts" or model.patient_effect == "sampled"
+    seconds = FIRST_NUTS + NUTS * size if nuts else FAST + _refit(model, trial)
+    return [Step("fit", ", ".join(part for part in (model.name, what) if part), 1, seconds)]
+
+
 def _fits(plan: AnalysisPlan, counts: Counts) -> list[Step]:
     assert plan.tables.computation is not None
     trial, model = counts.primary
-    size = max(1.0, len(trial.seen) / ROWS)
-    nuts = plan.tables.computation.engine == "nuts" or model.patient_effect == "sampled"
     name = next(iter(counts.parts))
-    seconds = FIRST_NUTS + NUTS * size if nuts else FAST + _refit(model, trial)
-    steps = [Step("fit", f"{model.name}, {name}", 1, seconds)]
+    steps = steps_for(trial, model, plan.tables.computation.engine, name)
     beside = [*list(counts.parts)[1:], *(f"{prior} prior" for prior in counts.priors)]
     if beside:
         seconds = COMPILING * len(counts.parts) + len(beside) * _refit(model, trial)

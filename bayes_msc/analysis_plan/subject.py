@@ -28,7 +28,7 @@ class Counts:
     whole : Trial
         Everything that was counted.
     card : Model
-        The plan's card, with the plan's own prior.
+        As the plan names it, before the plan's priors of the rate ratio are put in.
     priors : mapping of str to Prior
         Of the log rate ratio: those that stand beside the primary one.
     parts : mapping of str to (Trial, Model)
@@ -59,10 +59,31 @@ def load_subject(plan: AnalysisPlan) -> Counts | Published:
         return _published(plan)
     trial = _trial(plan)
     _same(plan, trial.sha256, trial.name)
-    card = _card(plan)
+    return counts_of(plan, trial, _card(plan))
+
+
+def counts_of(plan: AnalysisPlan, trial: Trial, card: Model) -> Counts:
+    """Put the plan's priors into a card, and part the trial into what each estimand takes.
+
+    Raises
+    ------
+    BayesMSCError
+        If the trial does not suit the model or an estimand.
+    """
     priors = {name: _prior(plan, name, card) for name in plan.tables.priors.stances}
-    card = card.with_prior("log_rate_ratio", _prior(plan, plan.tables.priors.primary, card))
-    return Counts(trial, card, priors, _parts(plan, trial, card))
+    own = card.with_prior("log_rate_ratio", _prior(plan, plan.tables.priors.primary, card))
+    return Counts(trial, card, priors, _parts(plan, trial, own))
+
+
+def external_of(plan: AnalysisPlan) -> list[Published] | None:
+    """Other trials that the plan names; None for those that the printed results name."""
+    asked = plan.tables.data.external
+    if asked is None:
+        return None
+    return [
+        load_published(name) if name in published_names() else read_published(plan.folder / name)
+        for name in asked
+    ]
 
 
 def priors_of(plan: AnalysisPlan, published: Published) -> dict[str, Prior]:

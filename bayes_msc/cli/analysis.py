@@ -144,7 +144,7 @@ def fit(
     )
     statements = _statements(result, threshold, rope)
     named = given.name if trial in trial_names() else trial
-    files = inputs([named, *([model] if model else [])])
+    files = inputs([named, model or card.name])
     results = _write(result, out, force, files, statements, lambda path: save_fit(result, path))
     headline(results)
     show(readable(statements), "Statements")

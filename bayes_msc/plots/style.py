@@ -14,8 +14,12 @@ from xml.sax.saxutils import quoteattr
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_msc.plain_text import shortened
 from bayes_msc.plots.readings import readings
 
 BLUE, ORANGE, GREEN, PURPLE, INK, GREY = (
@@ -31,6 +35,8 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (
 BENEFIT = "#dcebf5"
 WIDTH = 6.4
 PRINT = 300
+#: Letters in the name beside a mark or in a legend, and in any other line of a figure.
+LONGEST_TICK, LONGEST_LINE = 40, 110
 LOOK = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -87,6 +93,7 @@ def to_svg(figure: Figure, name: str) -> str:
     name : str
         Name of the figure; it is put before every id, so that inlined figures cannot clash.
     """
+    tidy(figure)
     buffer = io.StringIO()
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
     with mpl.rc_context({**LOOK, "svg.hashsalt": f"bayes_msc {name}"}):
@@ -110,10 +117,31 @@ def to_png(figure: Figure, dpi: int = PRINT) -> bytes:
     dpi : int
         Dots per inch.
     """
+    tidy(figure)
     buffer = io.BytesIO()
     with mpl.rc_context(LOOK):
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def tidy(figure: Figure) -> None:
+    """Make the names in a figure fit to be shown: none so long that it leaves no room to draw.
+
+    Parameters
+    ----------
+    figure : Figure
+        Changed where it stands; all but hostile names stay as they are.
+    """
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            formatter = axis.get_major_formatter()
+            if isinstance(formatter, FixedFormatter):
+                formatter.seq = [shortened(str(name), LONGEST_TICK) for name in formatter.seq]
+    keys = [text for legend in figure.findobj(Legend) for text in legend.findobj(Text)]
+    for text in figure.findobj(Text):
+        longest = LONGEST_TICK if text in keys else LONGEST_LINE
+        lines = [shortened(line, longest) for line in text.get_text().split("\n")]
+        text.set_text("\n".join(lines))
 
 
 def ratio_limits(low: float, high: float, edge: float = 0.05) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from bayes_msc.convergence import THRESHOLDS
 from bayes_msc.errors import ReconstructionError
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading
+from bayes_msc.notebook import table as notebook_table
 from bayes_msc.reconstruct.group import LABEL
 from bayes_msc.reconstruct.whole import Reconstruction
 from bayes_msc.refits import refit_many
@@ -60,6 +62,11 @@ class Averaged:
     def __repr__(self) -> str:
         """Return the label and the summary."""
         return f"{self.label.upper()}\n{self.summary.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        title = f"Averaged over {len(self.refits)} data sets"
+        parts = [banner(self.label), heading(title), notebook_table(self.summary)]
+        return block(*parts, notebook_table(self.probabilities))
 
 
 def average_reconstruction(

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msc.errors import ReconstructionError, one_of
+from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.reconstruct import dynamic, tilted
 from bayes_msc.reconstruct.conflicts import corrections, why_impossible
 from bayes_msc.reconstruct.depth_first import multisets, orderings
@@ -62,6 +63,16 @@ class Group:
     label: str = LABEL
     _problem: Problem | None = field(default=None, repr=False)
     _table: dynamic.Table | None = field(default=None, repr=False)
+
+    def _repr_html_(self) -> str:
+        printed = ", ".join(str(fact) for fact in self.summary.facts.values())
+        listed = "" if self.multisets is None else f"{len(self.multisets)} sets of values, "
+        said = self.why or (
+            f"{listed}{self.n_labelled:.6g} assignments to named patients fit (by {self.method})."
+        )
+        title = f"{self.summary.n} whole numbers behind {printed}"
+        parts = [banner(self.label), heading(title), paragraph(said)]
+        return block(*parts, table(self.checks) if len(self.checks) else "")
 
     @property
     def n_multisets(self) -> int | None:

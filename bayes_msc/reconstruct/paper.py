@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bayes_msc.errors import ReconstructionError, one_of
+from bayes_msc.notebook import block, heading, listing, points
 from bayes_msc.reconstruct.facts import Fact, fact
 from bayes_msc.reconstruct.summary import GroupSummary
 
@@ -162,6 +163,17 @@ class Paper:
     tests: tuple[RankTest, ...] = ()
     regressions: tuple[Regression, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    def _repr_html_(self) -> str:
+        arms = {name: f"{first} first, {n} patients" for name, (first, n) in self.arms.items()}
+        summaries = (
+            f"{group.quantity}: {', '.join(map(str, group.summary.facts.values()))}"
+            for group in self.groups
+        )
+        tests = (f"{test.kind} of {test.quantity}s: {test.p}" for test in self.tests)
+        told = {"endpoint": self.endpoint, "source": self.source, **arms}
+        parts = [heading(self.title), listing(told), points((*summaries, *tests))]
+        return block(*parts, points(self.notes))
 
     def of(self, quantity: str) -> tuple[Group, ...]:
         """Return the printed summaries of one quantity."""

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_msc.errors import ReconstructionError
+from bayes_msc.notebook import banner, block, heading, paragraph
+from bayes_msc.notebook import table as notebook_table
 from bayes_msc.reading import read_trial
 from bayes_msc.reconstruct.classes import (
     Class,
@@ -168,6 +170,11 @@ class Reconstruction:
         return f"{head}\n{self.steps.to_string(index=False)}" + (
             f"\n{self.why}" if self.why else ""
         )
+
+    def _repr_html_(self) -> str:
+        found = f"{len(self.datasets)} data sets{' (all)' if self.complete else ', drawn'}"
+        parts = [banner(self.label), heading(self.paper.title), notebook_table(self.steps)]
+        return block(*parts, paragraph(self.why or f"{found} fit what is printed."))
 
 
 def reconstruct(

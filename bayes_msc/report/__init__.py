@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bayes_msc.report.csv_tables import csv_tables
+from bayes_msc.report.displaying import names_in
 from bayes_msc.report.docx import render_docx
 from bayes_msc.report.formats import check_formats, write_one, write_report
 from bayes_msc.report.html import render_html
@@ -71,6 +72,7 @@ def build(
         SVG text by figure name, and PNG.
     """
     results, pictures = _built(source, command, statements)
+    results = replace(results, names=names_in(source))
     if files:
         results = replace(results, manifest={**results.manifest, "files": dict(files)})
     return results, pictures

@@ -26,7 +26,7 @@ from bayes_msc.report.panel import panel_of_fit
 from bayes_msc.report.paste import paste
 from bayes_msc.report.pictures import Pictures
 from bayes_msc.report.references import bibliography
-from bayes_msc.report.results import Results, Source
+from bayes_msc.report.results import Column, Results, Source
 from bayes_msc.report.results_text import fit_results
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 #: Thresholds of the probability curve; 1 is the one in the middle.
-CURVE = tuple(np.geomspace(1 / 16, 16, 257))
+CURVE = tuple(np.geomspace(1 / 128, 128, 449))
 
 
 def build(
@@ -114,7 +114,9 @@ def failures(diagnostics: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Return one line for each failed check, with what to do, by what the check affects."""
     lines: dict[str, tuple[str, ...]] = {}
     for _, row in diagnostics[~diagnostics["ok"].astype(bool)].iterrows():
-        value = f"{row['value']:.3g}".replace("-", "−")
+        value = (
+            Column("value", ("value",), "number").show({"value": row["value"]}).replace("-", "−")
+        )
         text = f"{row['check']} ({row['target']}) is {value}, limit {row['limit']}: {row['hint']}."
         lines[row["affects"]] = (*lines.get(row["affects"], ()), text)
     return lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,6 @@ from bayes_msc.report.results import Figure, Results, Section, Source, Table
 
 CHECKS_FAILED = "Checks failed: read this before any number"
 MADE = "How this was made"
-#: C0 and C1 controls, lone surrogates and the two non-characters: no file format takes them.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-#: Embeddings, overrides and isolates: they would turn the words after them round.
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 #: Characters in a line of a table, in its longest words and texts, around a cell; bold is wider.
 LINE, WORD, TEXT, AIR, BOLD = 105, 26, 200, 3, 1.3
 
@@ -78,28 +73,18 @@ class Picture:
 Block = Heading | Paragraph | Points | Code | Grid | Picture
 
 
-def clean(text: str) -> str:
-    """Return text that every file format takes, and that reads in the order it is written.
-
-    Line breaks become spaces, control characters the replacement character, and the invisible
-    characters that would turn the following words round are spelt out.
-    """
-    text = _CONTROLS.sub("\ufffd", re.sub(r"[\r\n\t\u2028\u2029]+", " ", text))
-    return _TURNS.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
-
-
 def blocks(results: Results) -> Iterator[Block]:
     """Walk through a report in the order in which it is read.
 
     Parameters
     ----------
     results : Results
-        What the report says.
+        What the report says, as ``displayed`` shows it.
 
     Yields
     ------
     Block
-        Cleaned: see ``clean``. Tables and figures are numbered from 1, each in its own series.
+        Tables and figures are numbered from 1, each in its own series.
     """
     counter = _Counter(results.label)
     yield from _opening(results)
@@ -107,35 +92,35 @@ def blocks(results: Results) -> Iterator[Block]:
         yield from _section(section, counter)
     if results.sources:
         yield Heading("Sources", key="sources")
-        yield Points(tuple(clean(source_text(source)) for source in results.sources))
+        yield Points(tuple(source_text(source) for source in results.sources))
     yield Heading(MADE, key="made")
     yield Points(tuple(manifest_lines(results.manifest)))
 
 
 def _opening(results: Results) -> Iterator[Block]:
-    yield Heading(clean(results.title), 1)
+    yield Heading(results.title, 1)
     if results.subtitle:
-        yield Paragraph(clean(results.subtitle), "subtitle")
+        yield Paragraph(results.subtitle, "subtitle")
     if results.label:
-        yield Paragraph(clean(results.label), "label")
+        yield Paragraph(results.label, "label")
     if results.banner:
         yield Heading(CHECKS_FAILED, key="checks-failed")
-        yield Points(tuple(clean(line) for line in results.banner), "notice")
-    yield Heading(clean(results.question), key="answer")
+        yield Points(results.banner, "notice")
+    yield Heading(results.question, key="answer")
     for sentence in results.answer:
-        yield Paragraph(clean(sentence), "answer")
+        yield Paragraph(sentence, "answer")
 
 
 def _section(section: Section, counter: _Counter) -> Iterator[Block]:
-    yield Heading(clean(section.heading), key=section.key)
+    yield Heading(section.heading, key=section.key)
     for notice in section.notices:
-        yield Paragraph(f"Check failed. {clean(notice)}", "notice")
+        yield Paragraph(f"Check failed. {notice}", "notice")
     for paragraph in section.paragraphs:
-        yield Paragraph(clean(paragraph))
+        yield Paragraph(paragraph)
     if section.points:
-        yield Points(tuple(clean(point) for point in section.points))
+        yield Points(section.points)
     if section.code:
-        yield Code("\n".join(clean(line) for line in section.code.splitlines()))
+        yield Code(section.code)
     for table in section.tables:
         yield counter.grid(table)
     for figure in section.figures:
@@ -152,17 +137,17 @@ class _Counter:
     def grid(self, table: Table) -> Grid:
         self._tables += 1
         shown = table.shown()
-        headings = tuple(clean(str(name)) for name in shown.columns)
-        rows = tuple(tuple(clean(str(cell)) for cell in row) for row in shown.to_numpy())
+        headings = tuple(str(name) for name in shown.columns)
+        rows = tuple(tuple(str(cell) for cell in row) for row in shown.to_numpy())
         numeric = tuple(i > 0 and c.format not in WORDS for i, c in enumerate(table.columns))
-        caption = clean(table.caption + self._label)
+        caption = table.caption + self._label
         widths = _widths(headings, rows, numeric)
         return Grid(self._tables, table.name, caption, headings, rows, numeric, widths)
 
     def picture(self, figure: Figure) -> Picture:
         self._figures += 1
-        caption = clean(figure.caption + self._label)
-        return Picture(self._figures, figure.name, caption, clean(figure.alt))
+        caption = figure.caption + self._label
+        return Picture(self._figures, figure.name, caption, figure.alt)
 
 
 def _widths(
@@ -194,4 +179,4 @@ def manifest_lines(manifest: Mapping[str, Any]) -> Iterator[str]:
     for key, value in manifest.items():
         items = value.items() if isinstance(value, Mapping) else ()
         shown = ", ".join(f"{name} {item}" for name, item in items) if items else str(value)
-        yield clean(f"{str(key).replace('_', ' ')}: {shown}")
+        yield f"{str(key).replace('_', ' ')}: {shown}"

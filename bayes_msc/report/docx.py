@@ -9,6 +9,7 @@ from functools import singledispatchmethod
 from typing import Any
 
 from bayes_msc.errors import OutputError
+from bayes_msc.report.displaying import displayed
 from bayes_msc.report.document import (
     Block,
     Code,
@@ -18,7 +19,6 @@ from bayes_msc.report.document import (
     Picture,
     Points,
     blocks,
-    clean,
 )
 from bayes_msc.report.results import Results
 
@@ -30,6 +30,8 @@ FONT = "Calibri"
 LANGUAGE = "en-GB"
 #: Characters in the longest cell of a row that is kept on one page.
 WHOLE = 600
+#: Rows of a table that is kept on one page.
+SHORT = 16
 
 
 def render_docx(results: Results, pictures: Mapping[str, bytes]) -> bytes:
@@ -58,6 +60,7 @@ def render_docx(results: Results, pictures: Mapping[str, bytes]) -> bytes:
         raise OutputError(
             f"{error.name} is needed for Word documents: pip install 'bayes-msc[docx]'"
         ) from None
+    results = displayed(results)
     missing = [figure.name for figure in results.figures if figure.name not in pictures]
     if missing:
         raise OutputError(f"no PNG for the figures {', '.join(missing)}: draw them first")
@@ -133,7 +136,7 @@ def _set_up(document: Any, results: Results) -> None:
         setattr(section, side, Cm(MARGIN))
     _styles(document)
     _properties(document, results)
-    _header(section, clean(results.label))
+    _header(section, results.label)
 
 
 def _styles(document: Any) -> None:
@@ -199,8 +202,8 @@ def _colour(item: Any, colour: str) -> None:
 def _properties(document: Any, results: Results) -> None:
     core = document.core_properties
     # the format allows no more than 255 characters
-    core.title, core.subject = clean(results.title)[:255], clean(results.question)[:255]
-    core.author, core.language, core.comments = "bayes-msc", LANGUAGE, clean(results.label)[:255]
+    core.title, core.subject = results.title[:255], results.question[:255]
+    core.author, core.language, core.comments = "bayes-msc", LANGUAGE, results.label[:255]
     time = str(results.manifest.get("time", ""))
     made = datetime.fromisoformat(time) if time else datetime(2000, 1, 1)
     core.created = core.modified = made.replace(tzinfo=None)
@@ -253,6 +256,8 @@ def _table(document: Any, grid: Grid) -> None:
     widths = [Cm(TEXT * width) for width in grid.widths]
     for column, width in zip(table.columns, widths, strict=True):
         column.width = width
+    # the rows of a short table stay together: none is left alone on the next page
+    together = len(grid.rows) if len(grid.rows) <= SHORT else 1
     for number, row in enumerate((grid.headings, *grid.rows)):
         line = table.add_row()
         if max(len(text) for text in row) < WHOLE:
@@ -260,6 +265,7 @@ def _table(document: Any, grid: Grid) -> None:
         cells = line.cells
         for i, (cell, text) in enumerate(zip(cells, row, strict=True)):
             _cell(cell, text, widths[i], bold=number == 0, right=grid.numeric[i])
+            cell.paragraphs[0].paragraph_format.keep_with_next = number < together or None
     _rules(table)
     _mark(table.rows[0], "w:tblHeader")
 

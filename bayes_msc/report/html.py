@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bayes_msc.errors import OutputError
 from bayes_msc.report import interactive
 from bayes_msc.report.cell_formats import FORMATS, WORDS
+from bayes_msc.report.displaying import displayed
 from bayes_msc.report.results import Figure, Results, Table
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def render_html(results: Results, figures: Mapping[str, str]) -> str:
     missing = [figure.name for figure in results.figures if figure.name not in figures]
     if missing:
         raise OutputError(f"no SVG for the figures {', '.join(missing)}: draw them first")
+    results = displayed(results)
     parts = interactive.parts_of(results)
     script = interactive.script_of(parts, bool(results.figures))
     style = _style(bool(script))

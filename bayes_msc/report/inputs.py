@@ -35,10 +35,13 @@ def hashes(files: Sequence[str | Path], bundled: Mapping[str, str]) -> dict[str,
 
 
 def bundled_hash(name: str) -> str | None:
-    """Return the SHA-256 of a bundled data set as it is now, or None if there is none."""
+    """Return the SHA-256 of a bundled trial or card as it is now, or None if there is none."""
     from bayes_msc.datasets import load_trial, trial_names
+    from bayes_msc.model import Model
     from bayes_msc.published import load_published, published_names
 
+    if name in Model.names():
+        return Model.load(name).sha256
     if name in published_names():
         return load_published(name).sha256
     known, _, candidate = name.rpartition("-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from bayes_msc.report.displaying import displayed
 from bayes_msc.report.document import (
     Block,
     Code,
@@ -58,7 +59,7 @@ def render_markdown(results: Results, figures: str = "figures") -> str:
     str
         CommonMark and pipe tables, as GitHub, Pandoc and most journals' editors read them.
     """
-    return "\n\n".join(_block(block, figures) for block in blocks(results)) + "\n"
+    return "\n\n".join(_block(block, figures) for block in blocks(displayed(results))) + "\n"
 
 
 def _block(block: Block, figures: str) -> str:

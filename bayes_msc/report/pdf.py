@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bayes_msc.errors import OutputError
-from bayes_msc.report.document import Block, blocks, clean
+from bayes_msc.report.displaying import displayed
+from bayes_msc.report.document import Block, blocks
 from bayes_msc.report.results import Results
 
 TEMPLATE = ("templates", "report.typ")
@@ -46,6 +47,7 @@ def render_pdf(results: Results, figures: Mapping[str, str]) -> bytes:
         import typst
     except ModuleNotFoundError as error:
         raise OutputError(f"{error.name} is needed for PDF: pip install 'bayes-msc[pdf]'") from None
+    results = displayed(results)
     missing = [figure.name for figure in results.figures if figure.name not in figures]
     if missing:
         raise OutputError(f"no SVG for the figures {', '.join(missing)}: draw them first")
@@ -70,8 +72,8 @@ def _lay_out(folder: Path, results: Results, figures: Mapping[str, str]) -> Path
     main = folder / "report.typ"
     main.write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
     content = {
-        "title": clean(results.title),
-        "label": clean(results.label),
+        "title": results.title,
+        "label": results.label,
         "blocks": [_plain(block) for block in blocks(results)],
     }
     (folder / "report.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

@@ -138,10 +138,8 @@ class Results:
         What it takes to run the analysis again, beside the manifest and the fit.
     panel : Mapping
         What a reader's own prior needs (see ``bayes_msc.report.panel``); empty for no panel.
-    bibliography : str
-        BibTeX of what the report cites.
-    recipe : Mapping
-        What it takes to run the analysis again, beside the manifest and the fit.
+    names : tuple of str
+        Names of users that cannot be shown as they are within a sentence: see ``displaying``.
     """
 
     kind: str
@@ -158,6 +156,7 @@ class Results:
     bibliography: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     panel: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -184,6 +183,7 @@ def to_json(results: Results) -> str:
         "bibliography": results.bibliography,
         "recipe": dict(results.recipe),
         "panel": dict(results.panel),
+        "names": list(results.names),
     }
     return json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -270,10 +270,11 @@ def _results_in(content: dict[str, Any]) -> Results:
         label=content["label"],
         subtitle=content["subtitle"],
         banner=tuple(content["banner"]),
-        # results of the first edition have neither
+        # results of the first edition have none of these
         bibliography=content.get("bibliography", ""),
         recipe=content.get("recipe", {}),
         panel=content.get("panel", {}),
+        names=tuple(content.get("names", ())),
     )
 
 

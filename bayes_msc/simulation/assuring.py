@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_msc.errors import DesignError
 from bayes_msc.model import Model
+from bayes_msc.notebook import block, heading, paragraph, table
 from bayes_msc.prior import Prior
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.operating import Characteristics, characteristics
@@ -119,6 +120,10 @@ class Assurance:
     table: pd.DataFrame
     by_truth: pd.DataFrame
     trials: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        said = f"Success averaged over what is believed of the truth: {len(self.trials)} rows."
+        return block(heading("Assurance"), paragraph(said), table(self.table), table(self.by_truth))
 
 
 def assurance(

@@ -1,0 +1,208 @@
+"""Run an analysis again from what its folder of results keeps, and foretell how long that takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayes_msc.analysis_plan.carrying import carry_out
+from bayes_msc.analysis_plan.progress import Begin, merged
+from bayes_msc.analysis_plan.reading import AnalysisPlan, parse_plan
+from bayes_msc.analysis_plan.recipe import others_of, subject_of
+from bayes_msc.analysis_plan.sections import COPY
+from bayes_msc.analysis_plan.steps import Step, steps_for, steps_of
+from bayes_msc.errors import OutputError
+from bayes_msc.report import Results, build, from_json, to_json
+from bayes_msc.report.write import FIT
+
+if TYPE_CHECKING:
+    from bayes_msc.reanalysis import Reanalysis
+
+
+@dataclass(frozen=True, eq=False)
+class Again:
+    """What the second run found.
+
+    Attributes
+    ----------
+    results : Results
+        As if read back from a file.
+    sensitivity : dict of str to DataFrame
+        The tables of the sensitivity, as if read back from CSV.
+    """
+
+    results: Results
+    sensitivity: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def plan_of(results: Results, folder: Path) -> AnalysisPlan | None:
+    """Return the plan whose copy stands in the folder; None where there was none.
+
+    Raises
+    ------
+    OutputError
+        If the copy is gone.
+    """
+    if "plan_sha256" not in results.manifest:
+        return None
+    path = folder / COPY
+    if not path.is_file():
+        raise OutputError(f"{path} is missing: put the plan there, or carry it out once more")
+    return parse_plan(path.read_bytes(), str(results.manifest["plan"]), folder)
+
+
+def steps(results: Results, folder: Path, *, moves: bool = True) -> list[Step]:
+    """Return what running it again takes, step by step, with the seconds each should take.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+    moves : bool
+        Whether the analyses of sensitivity of a plan are made again too.
+    """
+    check_recipe(results)
+    plan = plan_of(results, folder)
+    if plan is not None:
+        found = steps_of(plan, subject_of(plan, results.recipe))
+        kept = [step for step in found if moves or not step.name.startswith("sensitivity")]
+        return merged(kept)
+    if results.kind != "fit":
+        return [Step("reanalysis", "exact, under every stance", 0, 3.0)]
+    from bayes_msc.fit import load_fit, model_of, trial_of
+
+    stored = load_fit(folder / FIT)
+    return steps_for(trial_of(stored), model_of(stored), str(stored.attrs["engine"]))
+
+
+def run_again(
+    results: Results,
+    folder: Path,
+    begin: Begin,
+    *,
+    cores: int | None = None,
+    moves: bool = True,
+) -> Again:
+    """Make the whole of the results again.
+
+    Parameters
+    ----------
+    results : Results
+        As read from the folder.
+    folder : Path
+    begin : callable
+        Called with the name of each step that begins.
+    cores : int, optional
+        Chains and processes that run at once.
+    moves : bool
+        Whether the analyses of sensitivity of a plan are made again too.
+
+    Raises
+    ------
+    OutputError
+        If the folder lacks what it takes.
+    """
+    plan = plan_of(results, folder)
+    if plan is not None:
+        return _plan_again(plan, results, folder, begin, cores, moves)
+    if results.kind == "fit":
+        begin("fit")
+        return Again(_fit_again(results, folder, cores))
+    begin("reanalysis")
+    found, _ = build(_reanalyse_again(results))
+    return Again(_as_read(found))
+
+
+def _plan_again(
+    plan: AnalysisPlan,
+    results: Results,
+    folder: Path,
+    begin: Begin,
+    cores: int | None,
+    moves: bool,
+) -> Again:
+    subject, external = subject_of(plan, results.recipe), others_of(results.recipe)
+    done = carry_out(plan, subject, external, folder, begin, workers=cores, moves=moves)
+    if done.sensitivity is None:
+        return Again(_as_read(done.results))
+    tables = {"what_moves": done.sensitivity.ranking, **done.sensitivity.tables}
+    return Again(
+        _as_read(done.results),
+        {name: _as_csv(frame) for name, frame in tables.items() if len(frame.columns)},
+    )
+
+
+def _as_read(results: Results) -> Results:
+    return from_json(to_json(results))
+
+
+def _as_csv(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.read_csv(StringIO(frame.to_csv(index=False)))
+
+
+def _fit_again(results: Results, folder: Path, cores: int | None) -> Results:
+    from bayes_msc.estimands import summarize
+    from bayes_msc.fit import load_fit, repeat
+
+    stored = results.tables["statements"]
+    again = repeat(load_fit(folder / FIT), cores=cores, progress=False)
+    statements = summarize(
+        again,
+        thresholds=results.recipe.get("thresholds") or _thresholds(stored),
+        rope=_rope(stored),
+        exposure=float(results.recipe.get("exposure", 1.0)),
+    )
+    return _as_read(build(again, statements=statements)[0])
+
+
+def _thresholds(statements: pd.DataFrame) -> list[float]:
+    below = statements[statements["statement"] == "prob_rate_ratio_below"]
+    return [float(c) for c in below["threshold"]]
+
+
+def _rope(statements: pd.DataFrame) -> tuple[float, float] | None:
+    """Limits of practical equivalence, as the statement on them names them."""
+    said = statements.loc[statements["statement"] == "prob_in_rope", "label"]
+    if said.empty:
+        return None
+    low, high = said.iloc[0].split(" between ")[1].split(" and ")
+    return float(low), float(high)
+
+
+def check_recipe(results: Results) -> None:
+    """Refuse results of a version that did not keep what it takes.
+
+    Raises
+    ------
+    OutputError
+    """
+    lacking = "plan_sha256" in results.manifest and not {"counts", "published"} & set(
+        results.recipe
+    )
+    if (results.kind != "fit" and not results.recipe) or lacking:
+        raise OutputError(
+            "these results were written by a version that did not store what is needed to run "
+            f"them again: type the command once more ({results.manifest.get('command')})"
+        )
+
+
+def _reanalyse_again(results: Results) -> Reanalysis:
+    from bayes_msc.prior import Prior
+    from bayes_msc.published import parse_published
+    from bayes_msc.reanalysis import reanalyze
+
+    recipe = results.recipe
+    return reanalyze(
+        parse_published(recipe["published"], "the trial in results.json"),
+        stances={name: Prior.from_table(t) for name, t in recipe["stances"].items()},
+        analysis=recipe["analysis"],
+        external=others_of(recipe),
+        thresholds=recipe["thresholds"],
+        mu_prior=Prior.from_table(recipe["mu_prior"]),
+        tau_priors=[Prior.from_table(table) for table in recipe["tau_priors"]],
+        method=recipe["method"],
+    )
