@@ -12,6 +12,7 @@ from scipy import stats
 
 from bayes_msc.errors import DesignError
 from bayes_msc.simulation.design import Design
+from bayes_msc.simulation.generate import generate
 from bayes_msc.simulation.rules import PValueRule
 from bayes_msc.simulation.sizing import fit_curve, sample_size, search
 from bayes_msc.simulation.truth import Truth
@@ -72,6 +73,17 @@ def test_curve_and_band_hold_the_known_power() -> None:
     assert np.mean(np.array(fits) < 0.05) < 0.15
 
 
+def test_sizes_that_always_succeed_do_not_bend_the_curve() -> None:
+    n = np.array([10, 20, 30, 45, 300])
+    rng, fits, off = np.random.default_rng(3), [], []
+    for _ in range(60):
+        curve = fit_curve(n, rng.binomial(500, normal_power(n)), np.full(5, 500))
+        fits.append(curve.p_fit)
+        off.append(curve.at([25])["success"].iloc[0] - float(normal_power(np.array([25]))[0]))
+    assert np.mean(np.array(fits) < 0.05) < 0.15
+    assert np.mean(off) == pytest.approx(0.0, abs=4 * np.std(off) / np.sqrt(60))
+
+
 def test_curve_that_does_not_fit_says_so() -> None:
     n = np.array([10, 20, 40, 80])
     curve = fit_curve(n, [100, 900, 100, 900], [1000] * 4)
@@ -111,6 +123,58 @@ def test_search_with_real_trials() -> None:
     assert found.simulated["trials"].sum() <= 200
     assert (np.diff(found.curve["success"]) >= -1e-9).mean() > 0.9
     assert {"patients", "success", "lower", "upper"} == set(found.curve.columns)
+
+
+CROSSOVER = Design("crossover", active=5, control=4)
+PATIENTS = Truth(0.3, 4.0, patient_sd=0.5)
+
+
+def hills_armitage_hits(n: int, trials: int, seed: int) -> int:
+    """Count small p of the t-test on period differences, written anew for many trials at once."""
+    design = CROSSOVER.with_patients(n)
+    count = generate(design, PATIENTS, trials, np.random.default_rng([seed, n])).count
+    difference = (count[:, :, 0] - count[:, :, 1]).astype(float)
+    first, second = difference[:, : design.active], difference[:, design.active :]
+    squares = sum(((x - x.mean(1, keepdims=True)) ** 2).sum(1) for x in (first, second))
+    error = np.sqrt(squares / (n - 2) * (1 / design.active + 1 / design.control))
+    limit = stats.t.ppf(0.975, n - 2)
+    return int((np.abs(first.mean(1) - second.mean(1)) > limit * error).sum())
+
+
+@pytest.fixture(scope="module")
+def dense() -> int:
+    """Smallest number of patients that reaches 60 %, from 20,000 trials of every size."""
+    sizes = np.arange(5, 15)
+    power = np.array([hills_armitage_hits(int(n), 20_000, 1) / 20_000 for n in sizes])
+    # up and down by the odd patient of an uneven allocation: the line through the neighbours
+    smooth = np.convolve(power, np.ones(3) / 3, mode="valid")
+    return int(sizes[1:-1][smooth >= 0.6][0])
+
+
+def test_search_agrees_with_a_dense_simulation(dense: int) -> None:
+    def simulator_of(seed: int) -> Simulate:
+        def simulate(sizes: Sequence[int], round_: int) -> pd.DataFrame:
+            hits = [hills_armitage_hits(int(n), 400, 100 + 10 * seed + round_) for n in sizes]
+            return pd.DataFrame({"patients": list(sizes), "trials": 400, "hits": hits})
+
+        return simulate
+
+    inside, off = 0, []
+    for seed in range(10):
+        found = search(simulator_of(seed), target=0.6, start=[6, 12, 24], budget=8000)
+        assert found.patients is not None
+        off.append(found.patients - dense)
+        inside += found.interval[0] - 1 <= dense <= found.interval[1] + 1
+    assert abs(np.median(off)) <= 1
+    assert inside >= 8
+
+
+@pytest.mark.slow
+def test_search_with_many_real_trials_agrees_too(dense: int) -> None:
+    found = sample_size(
+        CROSSOVER, PATIENTS, rule=PValueRule("hills-armitage"), target=0.6, trials=400, budget=4000
+    )
+    assert found.patients == pytest.approx(dense, abs=2)
 
 
 def test_impossible_searches_are_refused() -> None:

@@ -125,8 +125,9 @@ def sample_size_curve(
     simulated: pd.DataFrame,
     target: float,
     patients: int | None,
-    interval: tuple[float, float],
+    interval: tuple[float, float] = (math.nan, math.nan),
     label: str = "simulated trials, not data",
+    ceiling: float | None = None,
 ) -> Figure:
     """Draw the probability of success against the number of patients, and where it is enough.
 
@@ -136,13 +137,15 @@ def sample_size_curve(
         Of ``bayes_msc.simulation.sizing.SampleSize``.
     label : str
         What tops the figure.
+    ceiling : float, optional
+        What no number of patients gets beyond: of an assurance, the probability of a benefit.
     """
     with style.look():
         figure = style.new_figure(3.3, label)
         axes = figure.subplots()
         axes.fill_between(
             curve["patients"], curve["lower"], curve["upper"], color=style.BLUE, alpha=0.18, lw=0,
-            label="95 % band",
+            label="95 % band of the curve",
         )  # fmt: skip
         axes.plot(curve["patients"], curve["success"], color=style.BLUE, label="curve")
         axes.errorbar(
@@ -150,20 +153,32 @@ def sample_size_curve(
             fmt="o", markersize=4, color=style.INK, elinewidth=0.9, label="simulated (95 %)",
         )  # fmt: skip
         style.percent_axis(axes)
-        axes.axhline(target, color=style.ORANGE, linewidth=1, linestyle=(0, (4, 2)))
-        if patients is not None:
-            top = float(curve["patients"].max())
-            low, high = interval[0], min(interval[1], top)
-            axes.axvspan(low, high, color=style.ORANGE, alpha=0.14, linewidth=0)
-            axes.axvline(patients, color=style.ORANGE, linewidth=1)
-            axes.annotate(
-                f"{patients} patients", (patients, 0.03), (4, 0), textcoords="offset points",
-                color=style.ORANGE, fontsize=8.5,
+        axes.axhline(
+            target, color=style.ORANGE, linewidth=1, linestyle=(0, (4, 2)),
+            label=f"wanted: {target:.0%}",
+        )  # fmt: skip
+        if ceiling is not None:
+            axes.axhline(
+                ceiling, color=style.GREEN, linewidth=1.2, linestyle=(0, (1, 1.4)),
+                label=f"ceiling: P(benefit) = {ceiling:.2f}",
             )  # fmt: skip
+        if patients is not None:
+            _mark(axes, patients, interval, float(curve["patients"].max()))
         axes.set_xlabel("patients")
         axes.set_ylabel("trials that succeed")
-        axes.legend(loc="upper left")
+        _key(figure, axes)
     return figure
+
+
+def _mark(axes: Axes, patients: int, interval: tuple[float, float], top: float) -> None:
+    """Mark the number of patients that is enough, and its interval."""
+    low, high = interval[0], min(interval[1], top)
+    axes.axvspan(low, high, color=style.ORANGE, alpha=0.14, linewidth=0, label="its 95 % interval")
+    axes.axvline(patients, color=style.ORANGE, linewidth=1)
+    axes.annotate(
+        f"{patients} patients", (patients, 0.03), (4, 0), textcoords="offset points",
+        color=style.ORANGE, fontsize=8.5,
+    )  # fmt: skip
 
 
 def calibration_curves(

@@ -118,20 +118,23 @@ def fit_curve(
 
 
 def _probit(n: Array, hits: Array, total: Array, terms: int) -> tuple[Array, Array, float, float]:
-    """Coefficients, covariance, Pearson's chi-squared and AIC of a probit regression."""
+    """Coefficients, covariance, deviance and AIC of a probit regression."""
     import statsmodels.api as sm
 
-    # half a success and half a failure more a size, so that 0 % and 100 % have a probit
-    y = np.column_stack([hits + 0.5, total - hits + 0.5])
+    between = int(((hits > 0) & (hits < total)).sum())
+    # where too few sizes both succeed and fail, half a success and half a failure more give each
+    # a probit; elsewhere they would only bend the curve, most of all at sizes that always succeed
+    half = 0.5 if between < terms else 0.0
+    y = np.column_stack([hits + half, total - hits + half])
     family = sm.families.Binomial(link=sm.families.links.Probit())
     found = sm.GLM(y, _terms(n, terms), family=family).fit()
-    covariance = np.asarray(found.cov_params())
     p = np.clip(np.asarray(found.fittedvalues), 1e-12, 1 - 1e-12)
     log_likelihood = float(stats.binom.logpmf(hits, total, p).sum())
+    best = float(stats.binom.logpmf(hits, total, hits / total).sum())
     return (
         np.asarray(found.params),
-        covariance,
-        float(found.pearson_chi2),
+        np.asarray(found.cov_params()),
+        2.0 * (best - log_likelihood),
         2.0 * terms - 2.0 * log_likelihood,
     )
 
