@@ -89,11 +89,9 @@ def power(scale: float, workers: int) -> pd.DataFrame:
         trials=round(TRIALS * scale),
         workers=workers,
     )
-    calibrated = found.thresholds(0.05)
-    limits = calibrated.set_index(["prior", "rule"])["probability"].to_dict()
-    table = found.table
-    needed = [limits[key] for key in table[["prior", "rule"]].itertuples(index=False, name=None)]
-    return table.assign(threshold_for_5_percent=needed)
+    ask = found.thresholds(0.05)[["truth", "prior", "rule", "probability", "lower", "upper"]]
+    names = {"probability": "ask_for", "lower": "ask_lower", "upper": "ask_upper"}
+    return found.table.merge(ask.rename(columns=names), how="left", on=["truth", "prior", "rule"])
 
 
 def averaged(scale: float, workers: int) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SERIES = ("design", "model", "prior", "rule")
 _NORMAL = 1.959964
 _PANELS = 4
+_BAND = "bands: 95 %, from the number of trials"
 
 
 def success_curves(table: pd.DataFrame, label: str = "simulated trials, not data") -> Figure:
@@ -90,16 +92,24 @@ def success_map(table: pd.DataFrame, label: str = "simulated trials, not data") 
     label : str
         What tops the figure.
     """
-    keys = ["model", "prior", "rule"]
-    groups = list(table.groupby(keys, sort=False, observed=True))[:_PANELS]
+    keys = [name for name in SERIES[1:] if len(table[name].unique()) > 1] or ["rule"]
+    groups = list(table.groupby(keys, sort=False, observed=True))
+    shown = groups[:_PANELS]
     designs = list(dict.fromkeys(table["design"]))
+    truths = list(dict.fromkeys(table["truth"]))
+    words = [textwrap.fill(str(name), max(12, 52 // len(truths))) for name in truths]
+    height = 0.34 * len(designs) * max(1, max(len(str(d)) for d in designs) // 24)
+    below = 0.16 * max(text.count("\n") for text in words)
     with style.look():
-        figure = style.new_figure(0.8 + len(groups) * (0.75 + 0.34 * len(designs)), label)
-        panels = np.ravel(figure.subplots(len(groups), 1, sharex=True, squeeze=False))
-        for axes, (key, group) in zip(panels, groups, strict=True):
-            _map(axes, group, designs, list(dict.fromkeys(table["truth"])))
+        figure = style.new_figure(1.0 + below + len(shown) * (0.5 + height), label)
+        panels = np.ravel(figure.subplots(len(shown), 1, sharex=True, squeeze=False))
+        for axes, (key, group) in zip(panels, shown, strict=True):
+            _map(axes, group, designs, truths)
             axes.set_title(_name(key), fontsize=8.5)
-        panels[-1].set_xlabel("truth")
+        panels[-1].set_xticks(range(len(truths)), words)
+        left_out = len(groups) - len(shown)
+        more = f"; {left_out} more panels are left out" if left_out else ""
+        panels[-1].set_xlabel(f"truth (trials that meet the rule ± Monte Carlo error{more})")
     return figure
 
 
@@ -113,8 +123,7 @@ def _map(axes: Axes, group: pd.DataFrame, designs: list[str], truths: list[str])
         colour = "white" if success > 0.55 else style.INK
         axes.text(j, i, text, ha="center", va="center", fontsize=8, color=colour)
     axes.imshow(grid, cmap="Blues", vmin=0, vmax=1.05, aspect="auto")
-    axes.set_xticks(range(len(truths)), truths)
-    axes.set_yticks(range(len(designs)), designs)
+    axes.set_yticks(range(len(designs)), [textwrap.fill(str(name), 24) for name in designs])
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
@@ -150,12 +159,12 @@ def sample_size_curve(
         axes.plot(curve["patients"], curve["success"], color=style.BLUE, label="curve")
         axes.errorbar(
             simulated["patients"], simulated["success"], _NORMAL * simulated["success_mcse"],
-            fmt="o", markersize=4, color=style.INK, elinewidth=0.9, label="simulated (95 %)",
+            fmt="o", markersize=4, color=style.INK, elinewidth=0.9, label="simulated (bars: 95 %)",
         )  # fmt: skip
         style.percent_axis(axes)
         axes.axhline(
             target, color=style.ORANGE, linewidth=1, linestyle=(0, (4, 2)),
-            label=f"wanted: {target:.0%}",
+            label=f"wanted: {100 * target:.3g} %",
         )  # fmt: skip
         if ceiling is not None:
             axes.axhline(
@@ -173,7 +182,9 @@ def sample_size_curve(
 def _mark(axes: Axes, patients: int, interval: tuple[float, float], top: float) -> None:
     """Mark the number of patients that is enough, and its interval."""
     low, high = interval[0], min(interval[1], top)
-    axes.axvspan(low, high, color=style.ORANGE, alpha=0.14, linewidth=0, label="its 95 % interval")
+    axes.axvspan(
+        low, high, color=style.ORANGE, alpha=0.14, linewidth=0, label="95 % interval of the number"
+    )
     axes.axvline(patients, color=style.ORANGE, linewidth=1)
     axes.annotate(
         f"{patients} patients", (patients, 0.03), (4, 0), textcoords="offset points",
@@ -232,6 +243,7 @@ def _curves(axes: Axes, table: pd.DataFrame, what: str) -> None:
             x, y, color=colour, linestyle=style.DASHES[i % len(style.DASHES)],
             marker="o", markersize=3, label=_name(key),
         )  # fmt: skip
+    axes.fill_between([], [], color=style.GREY, alpha=0.25, lw=0, label=_BAND)
     logs = np.log(table["rate_ratio"])
     low, high = style.ratio_limits(float(logs.min()), float(logs.max()))
     style.ratio_axis(axes, low, high, "true rate ratio")
