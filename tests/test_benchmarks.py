@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from scipy import stats
 
 from benchmarks import __main__ as command
-from benchmarks import engines, growth, peer, refits, speed
+from benchmarks import engines, growth, peer, refits, simulation, speed, whole_run
 from benchmarks.agreement import PARAMETERS, SAME, Statement, disagreement, statement, worst_ess
 from benchmarks.engines import OURS, Engine
 from benchmarks.figure import draw
@@ -258,6 +260,34 @@ def test_refits_differ_in_their_priors() -> None:
     model, trial = engines.question()
     models = [m for m, _ in refits.pairs(model, trial, 10)]
     assert len({m.sha256 for m in models}) == 10
+
+
+def test_seconds_of_a_trial_between_two_shares_of_a_run() -> None:
+    # ten seconds of start, then 100 trials at 0.1 s and 100 at 0.2 s each
+    found = {"trials": [50, 100, 150, 200], "at": [15.0, 20.0, 30.0, 40.0]}
+    assert simulation.seconds_a_trial(found, 0.25, 0.5) == pytest.approx(0.1)
+    assert simulation.seconds_a_trial(found, 0.5, 1.0) == pytest.approx(0.2)
+    assert simulation.seconds_a_trial(found, 0.25, 1.0) == pytest.approx(25 / 150)
+
+
+def test_peers_are_asked_the_trials_of_the_run_in_their_order() -> None:
+    [cell] = whole_run.plan().cells
+    trials = cell.trials(whole_run.plan().seed, 0, whole_run.plan().effort.size)
+    asks = list(simulation._asks(cell, 3, 2))
+    for k, ask in enumerate(asks):
+        assert ask.trial is not None
+        assert ask.trial["count"] == trials.count[k].ravel().tolist()
+        rate = np.log((trials.count[k].sum() + 0.5) / 18)
+        assert ask.trial["priors"]["log_rate"]["loc"] == pytest.approx(rate)
+        assert json.loads(json.dumps(asdict(ask)))["trial"] == ask.trial
+
+
+def test_goals_of_the_simulation_name_its_measures() -> None:
+    named = {value for key, value in vars(simulation).items() if key.isupper()}
+    goals = [goal for goal in GOALS if goal.benchmark == "simulation"]
+    assert len(goals) == 9
+    assert {goal.measure for goal in goals} <= named
+    assert {goal.case for goal in goals} >= {f"{simulation.ROWS} rows", "2 workers", "rstanarm"}
 
 
 def test_figure_is_drawn_with_and_without_numbers(tmp_path: Path) -> None:

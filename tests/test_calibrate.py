@@ -195,23 +195,42 @@ def test_covariates_are_calibrated(tmp_path: Path) -> None:
     assert "covariate_age" in set(found.table["quantity"])
 
 
-@pytest.mark.slow
 def test_error_in_the_quadrature_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     from bayes_msc import graph
     from bayes_msc.counts import marginal_logp
     from bayes_msc.sampler import Sampler
 
-    wide = CARD.with_prior("patient_sd", Prior.half_normal(2.5)).with_prior(
-        "log_rate", Prior.normal(0.0, 1.0)
-    )
-    sound = Calibration(wide, DESIGN, shares(wide, DESIGN.blank, 300))
-    assert sound.passed, sound.table.to_string()
+    def mistaken(family: str):  # type: ignore[no-untyped-def]
+        # nodes for exp(-z²) where those for exp(-z²/2) are meant
+        return lambda count, eta, loading, *rest: marginal_logp(
+            family, count, eta, loading / np.sqrt(2.0), *rest
+        )
 
-    def coarse(family: str):  # type: ignore[no-untyped-def]
-        return lambda count, *rest: marginal_logp(family, count, *rest, n_nodes=2)
+    # several scans a patient tell how much the patients differ
+    design = replace(DESIGN, scans=4)
+    sound = Calibration(CARD, design, shares(CARD, design.blank, 150))
+    assert sound.passed, sound.table.to_string()
+    monkeypatch.setattr(Sampler, "_compiled", {})
+    monkeypatch.setattr(graph, "_logp", mistaken)
+    broken = Calibration(CARD, design, shares(CARD, design.blank, 150))
+    assert not broken.passed, broken.table.to_string()
+    p = broken.table.set_index("quantity")["p_adjusted"]
+    assert p["patient_sd"] < 1e-4, broken.table.to_string()
+    assert np.isfinite(broken.table["p"]).all()
+
+
+def test_error_in_the_likelihood_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bayes_msc import graph
+    from bayes_msc.counts import marginal_logp
+    from bayes_msc.sampler import Sampler
+
+    def mistaken(family: str):  # type: ignore[no-untyped-def]
+        # every rate is a fifth too high
+        return lambda count, eta, *rest: marginal_logp(family, count, eta + np.log(1.2), *rest)
 
     monkeypatch.setattr(Sampler, "_compiled", {})
-    monkeypatch.setattr(graph, "_logp", coarse)
-    broken = Calibration(wide, DESIGN, shares(wide, DESIGN.blank, 300))
+    monkeypatch.setattr(graph, "_logp", mistaken)
+    broken = Calibration(CARD, DESIGN, shares(CARD, DESIGN.blank, 240))
     assert not broken.passed, broken.table.to_string()
-    assert np.isfinite(broken.table["p"]).all()
+    p = broken.table.set_index("quantity")["p_adjusted"]
+    assert p["log_rate"] < 0.01
