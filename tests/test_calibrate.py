@@ -215,7 +215,7 @@ def test_error_in_the_quadrature_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     broken = Calibration(CARD, design, shares(CARD, design.blank, 150))
     assert not broken.passed, broken.table.to_string()
     p = broken.table.set_index("quantity")["p_adjusted"]
-    assert p["patient_sd"] < 1e-4, broken.table.to_string()
+    assert p["patient_sd"] < 1e-3, broken.table.to_string()
     assert np.isfinite(broken.table["p"]).all()
 
 
