@@ -9,6 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, done: int, further: int = 0) -> None:
+        """Say what was done since the last call, and what is to be done beside."""
 
 
 def local_pool(workers: int) -> ProcessPoolExecutor:
@@ -58,7 +66,7 @@ def gather[Item, Result](
 
 
 @contextmanager
-def progress_bar(total: int, wanted: bool | None, what: str) -> Iterator[Callable[[int], None]]:
+def progress_bar(total: int, wanted: bool | None, what: str) -> Iterator[Advance]:
     """Show a progress bar with the time left.
 
     Parameters
@@ -72,10 +80,11 @@ def progress_bar(total: int, wanted: bool | None, what: str) -> Iterator[Callabl
     Yields
     ------
     callable
-        Takes the number of things done since the last call.
+        Takes the number of things done since the last call, and of those that come on top of the
+        total.
     """
     if not (sys.stderr.isatty() if wanted is None else wanted):
-        yield lambda done: None
+        yield lambda done, further=0: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -84,4 +93,10 @@ def progress_bar(total: int, wanted: bool | None, what: str) -> Iterator[Callabl
     columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda done: progress.advance(task, done)
+
+        def advance(done: int, further: int = 0) -> None:
+            nonlocal total
+            total += further
+            progress.update(task, total=total, advance=done)
+
+        yield advance

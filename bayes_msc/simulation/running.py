@@ -97,22 +97,35 @@ def run_cells(
         Chunks of each cell, by its key.
     """
     wanted = {cell.key: effort.first for cell in cells}
-    while True:
-        tasks = [
-            Task(cell, seed, chunk, effort.size, _kept(effort, wanted[cell.key], chunk, whole))
-            for cell in cells
-            for chunk in sorted(set(range(effort.chunks(wanted[cell.key]))) - store.done(cell.key))
-        ]
-        with progress_bar(sum(task.keep for task in tasks), progress, "trials") as advance:
+    with progress_bar(0, progress, "trials") as advance:
+        while True:
+            tasks = _missing(cells, effort, store, seed, wanted, whole)
+            advance(0, sum(task.keep for task in tasks))
             size = {task.place: task.keep for task in tasks}
             for place, rows in workers.run(do, tasks, "place"):
                 store.put(place, rows)
                 advance(size[place])
-        chunks = {key: effort.chunks(trials) for key, trials in wanted.items()}
-        further = {} if effort.precision is None else _further(store, chunks, effort)
-        if not further:
-            return chunks
-        wanted |= further
+            chunks = {key: effort.chunks(trials) for key, trials in wanted.items()}
+            further = {} if effort.precision is None else _further(store, chunks, effort)
+            if not further:
+                return chunks
+            wanted |= further
+
+
+def _missing(
+    cells: Sequence[Cell],
+    effort: Effort,
+    store: Store,
+    seed: int,
+    wanted: Mapping[str, int],
+    whole: bool,
+) -> list[Task]:
+    """Chunks that are not in the store yet."""
+    return [
+        Task(cell, seed, chunk, effort.size, _kept(effort, wanted[cell.key], chunk, whole))
+        for cell in cells
+        for chunk in sorted(set(range(effort.chunks(wanted[cell.key]))) - store.done(cell.key))
+    ]
 
 
 def _kept(effort: Effort, trials: int, chunk: int, whole: bool) -> int:
