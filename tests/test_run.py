@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 
 from bayes_msc.errors import DesignError, OutputError, WorkersError
-from bayes_msc.simulation import storage
+from bayes_msc.simulation import storage, workers
 from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.run import (
     cost_words,
@@ -222,7 +222,9 @@ def test_a_run_goes_on_to_more_trials(plan: Plan, whole: Path, tmp_path: Path) -
     pd.testing.assert_frame_equal(summary_of(folder), more)
 
 
-def test_precision_stops_each_cell_in_its_own_time(plan: Plan, tmp_path: Path) -> None:
+def test_precision_stops_each_cell_in_its_own_time(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kwargs: dict[str, Any] = {"trials": 10, "precision": 0.06, "max_trials": 60}
     one = simulate(plan, tmp_path / "one", workers=1, **kwargs)
     assert one["trials"].between(10, 60).all()
@@ -230,6 +232,13 @@ def test_precision_stops_each_cell_in_its_own_time(plan: Plan, tmp_path: Path) -
     trials = one.groupby("truth", sort=False)["trials"].first()
     assert (enough | (trials == 60)).all()
     assert trials.nunique() == 2
+    # over processes, which last from one round to the next
+    started = []
+    real = workers.local_pool
+    monkeypatch.setattr(workers, "local_pool", lambda n: started.append(n) or real(n))
+    simulate(plan, tmp_path / "three", workers=2, **kwargs)
+    assert started == [2]
+    assert digests(tmp_path / "three") == digests(tmp_path / "one")
     # begun with more trials than the precision needs: the same answer
     simulate(plan, tmp_path / "two", trials=60, workers=1)
     two = simulate(plan, tmp_path / "two", workers=1, **kwargs)

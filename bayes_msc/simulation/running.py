@@ -97,12 +97,12 @@ def run_cells(
         Chunks of each cell, by its key.
     """
     wanted = {cell.key: effort.first for cell in cells}
-    with progress_bar(0, progress, "trials") as advance:
+    with progress_bar(0, progress, "trials") as advance, workers.kept() as hands:
         while True:
             tasks = _missing(cells, effort, store, seed, wanted, whole)
             advance(0, sum(task.keep for task in tasks))
             size = {task.place: task.keep for task in tasks}
-            for place, rows in workers.run(do, tasks, "place"):
+            for place, rows in hands.run(do, tasks, "place"):
                 store.put(place, rows)
                 advance(size[place])
             chunks = {key: effort.chunks(trials) for key, trials in wanted.items()}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from bayes_msc.errors import WorkersError
 from bayes_msc.processes import gather, local_pool
@@ -60,6 +60,15 @@ class Workers:
     def processes(self) -> int:
         """Processes of this machine that would be used."""
         return self.count or os.cpu_count() or 1
+
+    @contextmanager
+    def kept(self) -> Iterator[Self]:
+        """Keep the processes of this machine from run to run: each has to start and to compile."""
+        if self.executor is not None or self.scheduler or self.processes == 1:
+            yield self
+            return
+        with _Lasting(self.processes) as pool:
+            yield replace(self, executor=pool)
 
     def run[Item, Result](
         self, work: Callable[[Item], tuple[Any, Result]], items: Sequence[Item], place: str
@@ -117,6 +126,31 @@ class Workers:
             yield _of_client(self.executor)
         else:
             yield self.executor, AHEAD
+
+
+class _Lasting(Executor):
+    """Processes of this machine, started when there is work; new ones where one was killed."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._pool: Executor | None = None
+
+    def submit[**P, T](
+        self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[T]:
+        """Hand work to the processes."""
+        if self._pool is not None:
+            try:
+                return self._pool.submit(work, *args, **kwargs)
+            except BrokenExecutor:
+                self._pool.shutdown()
+        self._pool = local_pool(self._processes)
+        return self._pool.submit(work, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 def _of_client(client: Any) -> tuple[Executor, int]:
