@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Thread
 from typing import Any, Self
 
 from bayes_msc.errors import WorkersError
@@ -17,6 +18,8 @@ from bayes_msc.processes import gather, local_pool
 AHEAD = 512
 #: How often work that was lost without any of it succeeding is handed out again.
 ATTEMPTS = 3
+#: Seconds beyond its own time-out that a client may take to give up.
+_GRACE = 5.0
 #: Errors that say that workers were lost and nothing about the work; Dask's by name.
 _LOST = (BrokenExecutor, CancelledError, ConnectionError, TimeoutError)
 _LOST_NAMES = ("KilledWorker", "FutureCancelledError", "CommClosedError", "LostWorker")
@@ -174,19 +177,37 @@ def _client(address: str, timeout: float) -> Iterator[Any]:
         If Dask is missing, or the scheduler does not answer in time.
     """
     try:
-        from distributed import Client
+        from importlib import import_module
+
+        import_module("distributed")
     except ImportError:
         raise WorkersError(
             "a scheduler needs Dask, which is not installed: pip install 'bayes-msc[dask]'"
         ) from None
     try:
-        client = Client(address, timeout=timeout, set_as_default=False)
+        client = _connected(address, timeout)
     except (OSError, TimeoutError, ValueError) as error:
         raise WorkersError(
-            f"the scheduler {address} did not answer within {timeout:g} seconds ({error}): check "
+            f"the scheduler {address} did not answer within {timeout:g} seconds ({error or 'silence'}): check "
             "the address and that it is running, or wait longer with a larger time-out"
         ) from None
     try:
         yield client
     finally:
         client.close(timeout=timeout)
+
+
+def _connected(address: str, timeout: float) -> Any:
+    """Return a client, or give up on one that waits for ever for a word from what took its call."""
+    from distributed import Client
+
+    answer: Future[Any] = Future()
+
+    def connect() -> None:
+        try:
+            answer.set_result(Client(address, timeout=timeout, set_as_default=False))
+        except Exception as error:
+            answer.set_exception(error)
+
+    Thread(target=connect, daemon=True).start()
+    return answer.result(timeout + _GRACE)
