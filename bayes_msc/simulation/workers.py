@@ -187,8 +187,9 @@ def _client(address: str, timeout: float) -> Iterator[Any]:
     try:
         client = _connected(address, timeout)
     except (OSError, TimeoutError, ValueError) as error:
+        said = str(error) or "not a word"
         raise WorkersError(
-            f"the scheduler {address} did not answer within {timeout:g} seconds ({error or 'silence'}): check "
+            f"the scheduler {address} did not answer within {timeout:g} seconds ({said}): check "
             "the address and that it is running, or wait longer with a larger time-out"
         ) from None
     try:
