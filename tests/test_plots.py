@@ -362,5 +362,5 @@ def test_hostile_names_leave_room_to_draw() -> None:
     svg = plots.to_svg(figure, "names")
     assert len(svg) < 100_000
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert sorted(map(len, names)) == [10, 40]
+    assert max(map(len, names)) <= 40
     assert "a⟨U+202E⟩b" in names
