@@ -35,7 +35,10 @@ def start(profile: Path) -> webdriver.Chrome:
         options.add_argument(flag)
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options=options, service=Service(_program("chromedriver")))
+    driver = webdriver.Chrome(options=options, service=Service(_program("chromedriver")))
+    # the rules of accessibility take long on a large page and a busy machine
+    driver.set_script_timeout(240)
+    return driver
 
 
 def _program(*candidates: str) -> str:

@@ -356,3 +356,19 @@ def test_the_shell_completes_commands_trials_and_cards():
         "count-zero-inflated-negative-binomial",
         "count-zero-inflated-poisson",
     ]
+
+
+def test_commands_on_counts_share_the_options_of_the_columns():
+    from typer.main import get_command
+
+    from bayes_msc.cli import app
+
+    commands = get_command(app).commands
+    roles = {"design", "control", "active", "patient", "treatment", "count", "period", "sequence"}
+    roles |= {"scan", "month", "exposure", "baseline", "sheet", "title", "endpoint", "unit"}
+    for name in ("fit", "sensitivity"):
+        found = {p.name: p for p in commands[name].params}
+        assert roles | {"candidate"} <= set(found)
+        assert "roles" not in found
+        assert (found["patient"].default, found["unit"].default) == ("patient", "scan")
+        assert all(found[role].help for role in roles)

@@ -134,7 +134,7 @@ def test_readmes_commands_exist() -> None:
     assert {"reanalyze", "fit"} <= named <= set(known)
     options = {option for name in known for p in known[name].params for option in p.opts}
     used = set(re.findall(r"bayes-msc [^`\n]*?(--[a-z-]+)", text))
-    assert used <= options | {"--version", "--help", "--install-completion"}
+    assert used <= options | {"--version", "--help", "--install-completion", "--show-completion"}
 
 
 def test_every_public_name_is_on_the_api_page() -> None:

@@ -347,9 +347,9 @@ def test_hostile_names_of_patients_arms_and_trials(name: str, tmp_path: Path) ->
     wanted = squeezed(shortened(trial.active))
     for kind, text in outputs.items():
         assert TURN not in text, kind
-        # PDF orders letters from right to left as they are seen
-        seen = wanted if kind != "pdf" else wanted.split("12")[0][::-1][:4] or wanted
-        assert squeezed(text).count(wanted) >= 6 or squeezed(text).count(seen) >= 6, kind
+        # a reader of PDF may put a number on the other side of Hebrew letters
+        seen = wanted if kind != "pdf" else wanted.removesuffix("12")
+        assert squeezed(text).count(seen) >= 6, kind
     assert max(map(len, re.split(r"\s", outputs["html"]))) < 200
     assert len(page) < 1_500_000
     # the whole name is in the tables

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -342,3 +343,24 @@ def test_png_has_the_resolution_that_is_asked_for() -> None:
     width = int.from_bytes(content[16:20], "big")
     assert content[:4] == b"\x89PNG"
     assert width == 640
+
+
+def test_shades_of_the_prior_map_are_told_apart_in_grey() -> None:
+    from matplotlib.colors import to_rgb
+
+    from bayes_msc.plots.prior_sensitivity import LEVELS, SHADES
+
+    grey = [0.299 * r + 0.587 * g + 0.114 * b for r, g, b in map(to_rgb, SHADES)]
+    assert len(SHADES) == len(LEVELS) - 1
+    # the more probable, the darker: no two shades of the scale look the same on paper
+    assert all(light - dark > 0.05 for light, dark in itertools.pairwise(grey))
+
+
+def test_hostile_names_leave_room_to_draw() -> None:
+    table = pd.DataFrame({"patient": ["x" * 10_000, "a\u202eb"], "fold": [1.0, 2.0]})
+    figure = plots.patient_effects(table.assign(lower=0.5, upper=3.0))
+    svg = plots.to_svg(figure, "names")
+    assert len(svg) < 100_000
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert max(map(len, names)) <= 40
+    assert "a⟨U+202E⟩b" in names

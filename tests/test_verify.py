@@ -279,6 +279,17 @@ def test_the_only_number_of_a_table_that_is_not_the_same_differs() -> None:
     assert one["verdict"] == DIFFERS
 
 
+def test_last_digits_are_no_difference() -> None:
+    table = pd.DataFrame({"who": list("abcdef"), "fold": [1.0, 2, 3, 4, 5, 6]})
+    other = table.assign(fold=table["fold"] * [1, 1, 1, 1, 1, 1 + 1e-9])
+    for setting in (SAMPLED, EXACT):
+        verdicts = [r["verdict"] for r in compared("t", table, other, setting)]
+        assert verdicts == [IDENTICAL] * 5 + [AGREES]
+    apart = table.assign(fold=table["fold"] * 1.01)
+    assert {r["verdict"] for r in compared("t", table, apart, SAMPLED)} == {UNKNOWN}
+    assert {r["verdict"] for r in compared("t", table, apart, EXACT)} == {DIFFERS}
+
+
 def test_rows_are_matched_by_their_words_not_by_their_place() -> None:
     table = pd.DataFrame({"who": ["a", "b"], "prob": [0.4, 0.6], "words": ["x 0.4", "x 0.6"]})
     turned = table.iloc[::-1].reset_index(drop=True)

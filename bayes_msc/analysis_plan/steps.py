@@ -248,7 +248,7 @@ def _sensitivity(plan: AnalysisPlan, counts: Counts, analyses: tuple[str, ...]) 
 
     numbers: Mapping[str, Callable[[], tuple[int, float]]] = {
         "stances": lambda: (4, 4 * once + 1),
-        "prior map": lambda: (1, 30.0),
+        "prior map": lambda: (1, 8.0),
         "needed prior": lambda: (1, 4.0),
         "credibility": lambda: (1, 1.0),
         "power scaling": lambda: (2, 6.0),
@@ -256,7 +256,7 @@ def _sensitivity(plan: AnalysisPlan, counts: Counts, analyses: tuple[str, ...]) 
         "counts": lambda: (ROUNDS * patients, COMPILING + ROUNDS * patients * once),
         "drop-out": lambda: (
             unseen * COMPLETED,
-            unseen * (20.0 + COMPLETED * once),
+            unseen * (5.0 + COMPLETED * once),
         ),
         "carryover": lambda: (len(WIDTHS) * 2, 4 * COMPILING + len(WIDTHS) * 2 * once),
         "specifications": curve,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,27 +64,13 @@ def reanalyze(
     where(out)
 
 
+@options.with_roles
 def fit(
+    *,
     trial: options.CountsArgument,
     out: options.Out,
     model: options.Card = None,
-    design: options.DesignOf = None,
-    control: options.Control = None,
-    active: options.Active = None,
-    patient: options.Patient = "patient",
-    treatment: options.Treatment = "treatment",
-    count: options.Count = "count",
-    period: options.Period = None,
-    sequence: options.Sequence = None,
-    scan: options.Scan = None,
-    month: options.Month = None,
-    exposure: options.Exposure = None,
-    baseline: options.Baseline = None,
-    sheet: options.Sheet = None,
-    title: options.Title = "",
-    endpoint: options.Endpoint = "events",
-    unit: options.Unit = "scan",
-    candidate: options.Candidate = None,
+    roles: dict[str, Any],
     stance: Annotated[
         str | None, typer.Option(help="Prior stance for the rate ratio (default: the card's).")
     ] = None,
@@ -110,25 +96,7 @@ def fit(
     from bayes_msc.report.write import check_folder
 
     check_folder(out, force)
-    columns = {
-        "design": design,
-        "control": control,
-        "active": active,
-        "patient": patient,
-        "treatment": treatment,
-        "count": count,
-        "period": period,
-        "sequence": sequence,
-        "scan": scan,
-        "month": month,
-        "exposure": exposure,
-        "baseline": baseline,
-        "sheet": sheet,
-        "title": title,
-        "endpoint": endpoint,
-        "exposure_unit": unit,
-    }
-    given = options.counts(trial, candidate, columns)
+    given = options.counts(trial, roles)
     _check_statements(threshold, rope)
     card = options.card(model or card_for(given, "negative-binomial"), stance)
     announce(given, card)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,6 +135,52 @@ Card = Annotated[
 ]
 
 
+def _roles(
+    *,
+    design: DesignOf = None,
+    control: Control = None,
+    active: Active = None,
+    patient: Patient = "patient",
+    treatment: Treatment = "treatment",
+    count: Count = "count",
+    period: Period = None,
+    sequence: Sequence = None,
+    scan: Scan = None,
+    month: Month = None,
+    exposure: Exposure = None,
+    baseline: Baseline = None,
+    sheet: Sheet = None,
+    title: Title = "",
+    endpoint: Endpoint = "events",
+    unit: Unit = "scan",
+    candidate: Candidate = None,
+) -> None:
+    """Declare the options that say what the columns of a file are; never called."""
+
+
+def with_roles(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of ``_roles`` where its signature has ``roles``.
+
+    The command gets them as one mapping.
+    """
+    shared = dict(signature(_roles, eval_str=True).parameters)
+    own = dict(signature(command, eval_str=True).parameters)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        roles = {name: given.pop(name) for name in shared}
+        command(**given, roles=roles)
+
+    merged: list[Parameter] = []
+    for name, parameter in own.items():
+        merged += shared.values() if name == "roles" else [parameter]
+    # the order on the screen is that of the signature, and all options have names
+    keywords = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in merged]
+    run.__signature__ = Signature(keywords)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in merged}
+    return run
+
+
 def published(name: str) -> Published:
     """Load printed results by their name, or from a TOML file."""
     from bayes_msc.published import load_published, published_names, read_published
@@ -141,8 +190,14 @@ def published(name: str) -> Published:
     return load_published(name)
 
 
-def counts(name: str, candidate: int | None, columns: dict[str, Any]) -> Trial:
+def counts(name: str, roles: Mapping[str, Any]) -> Trial:
     """Load counts by the name of a bundled trial, or from a file of the user's.
+
+    Parameters
+    ----------
+    name : str
+    roles : mapping of str
+        The options of ``with_roles``.
 
     Raises
     ------
@@ -153,14 +208,15 @@ def counts(name: str, candidate: int | None, columns: dict[str, Any]) -> Trial:
     from bayes_msc.reading import read_trial
 
     if name in trial_names():
-        return load_trial(name, candidate=candidate)
+        return load_trial(name, candidate=roles["candidate"])
     if not looks_like_a_file(name):
         raise TrialError(
             f"there is no bundled trial {name!r} and no such file: bundled are "
             f"{', '.join(trial_names())}"
         )
-    design = columns.pop("design")
-    return read_trial(name, design=design and design.value, **columns)
+    design, unit = roles["design"], roles["unit"]
+    columns = {k: v for k, v in roles.items() if k not in ("candidate", "design", "unit")}
+    return read_trial(name, design=design and design.value, exposure_unit=unit, **columns)
 
 
 def rule_numbers(rule: str) -> tuple[float, float]:

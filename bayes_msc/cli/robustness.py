@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from bayes_msc.trial import Trial
 
 
+@options.with_roles
 def sensitivity(
+    *,
     trial: options.SubjectArgument,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for page, tables and figures.")
@@ -40,23 +42,7 @@ def sensitivity(
     yes: Annotated[
         bool, typer.Option("--yes", help="Make specifications that take very long, too.")
     ] = False,
-    design: options.DesignOf = None,
-    control: options.Control = None,
-    active: options.Active = None,
-    patient: options.Patient = "patient",
-    treatment: options.Treatment = "treatment",
-    count: options.Count = "count",
-    period: options.Period = None,
-    sequence: options.Sequence = None,
-    scan: options.Scan = None,
-    month: options.Month = None,
-    exposure: options.Exposure = None,
-    baseline: options.Baseline = None,
-    sheet: options.Sheet = None,
-    title: options.Title = "",
-    endpoint: options.Endpoint = "events",
-    unit: options.Unit = "scan",
-    candidate: options.Candidate = None,
+    roles: dict[str, Any],
     analysis: Annotated[
         str | None, typer.Option(help="For printed numbers: which printed analysis.")
     ] = None,
@@ -78,30 +64,12 @@ def sensitivity(
     if out is not None:
         check_free(out, OWNED, force)
     printed = trial in published_names() or Path(trial).suffix == ".toml"
-    columns = {
-        "design": design,
-        "control": control,
-        "active": active,
-        "patient": patient,
-        "treatment": treatment,
-        "count": count,
-        "period": period,
-        "sequence": sequence,
-        "scan": scan,
-        "month": month,
-        "exposure": exposure,
-        "baseline": baseline,
-        "sheet": sheet,
-        "title": title,
-        "endpoint": endpoint,
-        "exposure_unit": unit,
-    }
     subject: Trial | Published
     card: Model | None = None
     if printed:
         subject = options.published(trial)
     else:
-        subject = options.counts(trial, candidate, columns)
+        subject = options.counts(trial, roles)
         card = model_for(subject, options.card(model) if model else None)
         announce(subject, card)
     limit, probability = options.rule_numbers(rule)

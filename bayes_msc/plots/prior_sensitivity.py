@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 #: Limits of the shades of a probability.
 LEVELS = (0.0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.975, 1.0)
 SHADES = (
-    "#b35806",
-    "#e08214",
-    "#fdc98a",
-    "#f2f2f2",
-    "#d3e3f0",
-    "#9cc3e0",
-    "#4f94c4",
+    "#fff5e6",
+    "#fbdcae",
+    "#d9cbb4",
+    "#a9bfd6",
+    "#7da3c8",
+    "#4a7fb0",
+    "#1d4e80",
 )
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _SD_TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0)

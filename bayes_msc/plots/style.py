@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_msc.plain_text import shortened
@@ -134,9 +134,11 @@ def tidy(figure: Figure) -> None:
     """
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            formatter = axis.get_major_formatter()
-            if isinstance(formatter, FixedFormatter):
-                formatter.seq = [shortened(str(name), LONGEST_TICK) for name in formatter.seq]
+            if isinstance(axis.get_major_locator(), FixedLocator):
+                names = [label.get_text() for label in axis.get_ticklabels()]
+                short = [shortened(name, LONGEST_TICK) for name in names]
+                if short != names:
+                    axis.set_ticks(axis.get_ticklocs(), short)
     keys = [text for legend in figure.findobj(Legend) for text in legend.findobj(Text)]
     for text in figure.findobj(Text):
         longest = LONGEST_TICK if text in keys else LONGEST_LINE

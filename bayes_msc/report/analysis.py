@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bayes_msc.trial import Trial
 
 
+_VALUE = Column("value", ("value",), "number")
 #: Thresholds of the probability curve; 1 is the one in the middle.
 CURVE = tuple(np.geomspace(1 / 128, 128, 449))
 

@@ -34,16 +34,16 @@ from bayes_msc.trial import Trial
 
 #: Seconds a refit of nine patients and four rows, and seconds that a structure takes to compile.
 SECONDS = {
-    "poisson": 0.02,
-    "negative-binomial": 0.04,
-    "negative-binomial-1": 0.2,
-    "generalized-poisson": 0.15,
-    "zero-inflated-poisson": 0.5,
-    "zero-inflated-negative-binomial": 1.0,
-    "hurdle-negative-binomial": 1.0,
+    "poisson": 0.012,
+    "negative-binomial": 0.02,
+    "negative-binomial-1": 0.13,
+    "generalized-poisson": 0.13,
+    "zero-inflated-poisson": 0.1,
+    "zero-inflated-negative-binomial": 0.22,
+    "hurdle-negative-binomial": 1.5,
     "poisson-lognormal": 2.0,
 }
-COMPILING = 4.0
+COMPILING = 2.5
 #: A grid that is expected to take longer than this many seconds is made only when asked again.
 LONG = 300.0
 _ROWS = 36

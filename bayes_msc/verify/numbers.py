@@ -73,7 +73,13 @@ _Rows = list[dict[str, Any]]
 
 
 def _other(row: Mapping[str, Any]) -> bool:
-    return bool(row["verdict"] != IDENTICAL)
+    """Whether two cells are apart by more than their last digits."""
+    apart = _number(row["difference"])
+    return bool(row["verdict"] != IDENTICAL and not abs(apart) <= _last_digits(row["stored"]))
+
+
+def _last_digits(value: Any) -> float:
+    return EXACT * max(abs(_number(value)), 1e-3)
 
 
 def _cells(
@@ -154,6 +160,8 @@ def _judged(then: Any, now: Any, allowed: float) -> dict[str, Any]:
     difference = second - first
     if first == second:
         verdict = IDENTICAL
+    elif abs(difference) <= _last_digits(then):
+        verdict = AGREES
     elif math.isnan(allowed):
         verdict = UNKNOWN
     else:
@@ -172,7 +180,7 @@ def _allowed(
     column: str, row: Mapping[str, Any], other: Mapping[str, Any], setting: Setting
 ) -> float:
     """Difference that the error of both computations explains; NaN where no error is known."""
-    exact = EXACT * max(abs(_number(row[column])), 1e-3)
+    exact = _last_digits(row[column])
     errors = [_error(column, one) for one in (row, other)]
     if any(math.isnan(error) for error in errors):
         return exact if setting.exact else math.nan
