@@ -148,17 +148,19 @@ def test_fit_report_is_complete(fitted: Made) -> None:
     results, figures = fitted
     keys = [section.key for section in results.sections]
     assert keys == [
+        "flow",
         "data",
         "effect",
         "patients",
         "checks",
         "leave-one-out",
         "model",
+        "prior-counts",
         "paste",
         "card",
         "checklists",
     ]
-    assert len(figures) == 6
+    assert len(figures) == 9
     assert results.answer[0].startswith("If the reconstruction is right, ")
     statements = results.tables["statements"]
     row = statements[statements["statement"] == "rate_ratio"].iloc[0]

@@ -15,8 +15,11 @@ from bayes_msc.checks import rootogram
 from bayes_msc.diagnostics import diagnose, leave_one_out
 from bayes_msc.estimands import prob_curve, summarize
 from bayes_msc.fit import model_of, trial_of
+from bayes_msc.flow import flow, planned_scans
 from bayes_msc.prior import Prior
+from bayes_msc.prior_counts import prior_counts
 from bayes_msc.report import analysis_sections as parts
+from bayes_msc.report import course_sections as course
 from bayes_msc.report import prose, tables
 from bayes_msc.report.checklists import with_checklists
 from bayes_msc.report.inputs import fit_recipe
@@ -70,8 +73,12 @@ def build(
         "patients": tables.patient_table(fit, trial),
         "leave_one_out": leave_one_out(fit),
         "rootogram": rootogram(fit),
+        "flow": flow(trial),
+        "planned_scans": planned_scans(trial),
     }
     priors = model.priors_for(trial)
+    expected = prior_counts(model, trial, seed=int(fit.attrs["seed"]))
+    full["prior_counts_bins"] = expected.counts
     failed = failures(full["diagnostics"])
     everywhere = failed.get("posterior", ())
     sources = _sources(trial, model)
@@ -86,6 +93,7 @@ def build(
         answer=answer(full, trial),
         banner=everywhere,
         sections=(
+            course.flow(full["flow"], full["planned_scans"], trial),
             parts.data(full["arms"], trial),
             parts.effect(full["statements"], trial, everywhere),
             parts.patients(full["patients"], everywhere),
@@ -97,6 +105,7 @@ def build(
             ),
             parts.left_out(full["leave_one_out"], (*everywhere, *failed.get("leave-one-out", ()))),
             parts.model_card(model, priors, model.terms_for(trial)),
+            course.prior_counts(expected, trial),
             replace(paper, notices=everywhere),
             parts.card(model),
         ),
@@ -207,6 +216,9 @@ def _draw(
     label = trial.label
     order = full["patients"].sort_values("fold", ascending=False)
     figures = {
+        "flow": plots.flow(full["flow"], trial.active, trial.exposure_unit, label),
+        "design": plots.design(full["planned_scans"], trial.active, trial.has_baseline, label),
+        "prior-counts": plots.prior_counts(full["prior_counts_bins"], trial.endpoint, label),
         "trajectories": plots.trajectories(trial),
         "rate-ratio": plots.rate_ratio(fit, priors["log_rate_ratio"], label),
         "probability-curve": plots.probability_curve(full["curve"], label),
