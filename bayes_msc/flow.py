@@ -147,3 +147,22 @@ def planned_scans(trial: Trial) -> pd.DataFrame:
     found["group"] = pd.Categorical(found["group"], leads, ordered=True)
     ordered = found.sort_values(["group", "scan"], ignore_index=True)
     return ordered.assign(group=ordered["group"].astype(str))
+
+
+def baselines(trial: Trial) -> pd.DataFrame:
+    """Summarise the baseline counts by sequence or arm.
+
+    Returns
+    -------
+    DataFrame
+        One row a group: ``group``, ``patients`` (with a baseline), ``median``, ``lowest``,
+        ``highest``, ``mean``; no rows where the trial has none.
+    """
+    table = trial.data
+    if "baseline" not in table:
+        return pd.DataFrame(columns=["group", "patients", "median", "lowest", "highest", "mean"])
+    by = "sequence" if "sequence" in table else "treatment"
+    values = table.drop_duplicates("patient").groupby(by, sort=True)["baseline"]
+    found = values.agg(["count", "median", "min", "max", "mean"]).reset_index()
+    names = {by: "group", "count": "patients", "min": "lowest", "max": "highest"}
+    return found.rename(columns=names).astype({"group": str})

@@ -274,8 +274,8 @@ def _dispersion(low: float, middle: float, high: float, of: _Context) -> str:
 
 
 def _zeros(low: float, middle: float, high: float, of: _Context) -> str:
-    ends = [_no_event(root**2) for root in (low, high)]
-    return f"a count around a mean of {AROUND:g} is zero in {100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
+    least, most = (100 * _no_event(root**2) for root in (low, high))
+    return f"a count around a mean of {AROUND:g} is zero in {least:.0f} to {most:.0f} %"
 
 
 def _no_event(overdispersion: float) -> float:

@@ -1,5 +1,6 @@
 """Figures, one function each, drawn from a table or a fit; none computes a statistic."""
 
+from bayes_msc.plots.answers import answers
 from bayes_msc.plots.borrowing import meta_forest, next_trial, priors
 from bayes_msc.plots.checks import loo_pit, rootogram
 from bayes_msc.plots.compare import comparison
@@ -27,6 +28,7 @@ from bayes_msc.plots.simulation import (
 from bayes_msc.plots.style import to_png, to_svg
 
 __all__ = [
+    "answers",
     "averaged",
     "calibration_curves",
     "carryover",

@@ -24,7 +24,7 @@ WASH_OUT = (
 )
 
 
-def flow(table: pd.DataFrame, plan: pd.DataFrame, trial: Trial) -> Section:
+def flow(table: pd.DataFrame, plan: pd.DataFrame, before: pd.DataFrame, trial: Trial) -> Section:
     """Who was seen when, who left, and what was planned for whom."""
     crossover = trial.design == "crossover"
     group = "sequence" if crossover else "arm"
@@ -55,6 +55,7 @@ def flow(table: pd.DataFrame, plan: pd.DataFrame, trial: Trial) -> Section:
                 tuple(columns),
                 table,
             ),
+            *_baseline(before, group, trial),
         ),
         figures=(
             Figure(
@@ -72,6 +73,21 @@ def flow(table: pd.DataFrame, plan: pd.DataFrame, trial: Trial) -> Section:
             ),
         ),
     )
+
+
+def _baseline(before: pd.DataFrame, group: str, trial: Trial) -> tuple[Table, ...]:
+    if before.empty:
+        return ()
+    columns = (
+        Column(group, ("group",)),
+        Column("patients", ("patients",), "integer"),
+        Column("median", ("median",), "number"),
+        Column("lowest", ("lowest",), "number"),
+        Column("highest", ("highest",), "number"),
+        Column("mean", ("mean",), "number"),
+    )
+    caption = f"{trial.endpoint[0].upper()}{trial.endpoint[1:]} before treatment, by {group}."
+    return (Table("baseline", caption, columns, before),)
 
 
 def _flow_words(table: pd.DataFrame, trial: Trial) -> str:
