@@ -112,7 +112,9 @@ def _alike(one: Prior, other: Prior) -> bool:
 
 
 def _plain(prior: Prior) -> str:
-    return str(prior).replace("-", "−")
+    """The usual notation, its numbers to three digits."""
+    numbers = tuple(v if isinstance(v, tuple) else float(f"{v:.3g}") for v in prior.parameters)
+    return str(Prior(prior.distribution, numbers)).replace("-", "−")
 
 
 def _fit_anew(rows: list[dict[str, Any]], trial: Trial, model: Model, seed: int) -> None:

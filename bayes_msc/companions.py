@@ -6,9 +6,9 @@ Each part is computed here, once; a report only shows it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from bayes_msc.errors import BayesMSCError, OutputError, one_of
 from bayes_msc.first_period import beside_whole
 from bayes_msc.fit import model_of, trial_of
 from bayes_msc.prior import Prior
+from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.shipped import Cited, cited
 from bayes_msc.trial import Trial
 
@@ -83,6 +84,8 @@ class Companions:
     calibration : Cited or None
     skipped : dict of str to str
         Parts that could not be made, and why.
+    recipe : dict of str to value
+        What it takes to make them again, as plain text and numbers: see ``again``.
     """
 
     changes: pd.DataFrame
@@ -92,6 +95,7 @@ class Companions:
     evidence: Borrowing | None = None
     calibration: Cited | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
 
 
 def companions(
@@ -100,7 +104,7 @@ def companions(
     *,
     external: Sequence[str | Published | Evidence] | None = None,
     families: Sequence[str] | None = None,
-    calibration: Calibration | None = None,
+    calibration: Calibration | Cited | None = None,
     seed: int = 1,
 ) -> Companions:
     """Compute what shall stand beside a fit in its report.
@@ -145,15 +149,79 @@ def companions(
             skipped[name] = str(error)
             return None
 
+    quoted = calibration if isinstance(calibration, Cited) else cited(model, trial, calibration)
     return Companions(
         changes(fit, exact="changes" in parts, seed=seed),
         made("first period", lambda: _first_period(fit, trial, seed)),
         made("comparators", lambda: comparators(trial, seed=seed)),
         made("ladder", lambda: _ladder(fit, trial, model, families, seed)),
         made("evidence", lambda: _evidence(fit, trial, model, external, seed)),
-        cited(model, trial, calibration),
+        quoted,
         skipped,
+        _recipe(parts, external, families, quoted, seed),
     )
+
+
+def again(fit: xr.DataTree, recipe: Mapping[str, Any], table: pd.DataFrame | None) -> Companions:
+    """Make companions once more from what was kept of them.
+
+    Parameters
+    ----------
+    fit : DataTree
+    recipe : mapping of str to value
+        ``recipe`` of the first ones; empty for what needs no further fit.
+    table : DataFrame, optional
+        Of a calibration that was made on request: it is cited again, not made again.
+    """
+    from bayes_msc.published import parse_published
+
+    if not recipe:
+        return stored_only(fit)
+    texts, kept = recipe["external"], recipe["calibration"]
+    made = None
+    if kept and table is not None:
+        design = Design(**kept["design"])
+        made = Cited(table, design, kept["own_card"], kept["own_design"], asked=True)
+    return companions(
+        fit,
+        recipe["parts"],
+        external=None if texts is None else [parse_published(t, "a trial") for t in texts],
+        families=recipe["families"],
+        calibration=made,
+        seed=recipe["seed"],
+    )
+
+
+def _recipe(
+    parts: Sequence[str],
+    external: Sequence[str | Published | Evidence] | None,
+    families: Sequence[str] | None,
+    quoted: Cited | None,
+    seed: int,
+) -> dict[str, Any]:
+    from bayes_msc.published import load_published
+
+    asked = quoted is not None and quoted.asked
+    if not parts and not asked:
+        return {}
+    texts = None
+    if external is not None:
+        loaded = [load_published(one) if isinstance(one, str) else one for one in external]
+        # a row of evidence has no text of its own: with one, other trials are not made again
+        texts = [one.to_toml() for one in loaded if hasattr(one, "to_toml")]
+    return {
+        "parts": list(parts),
+        "external": texts,
+        "families": None if families is None else list(families),
+        "calibration": _kept(quoted) if quoted is not None and asked else {},
+        "seed": seed,
+    }
+
+
+def _kept(quoted: Cited) -> dict[str, Any]:
+    names = ("kind", "active", "control", "scans", "exposure", "baseline")
+    design = {name: getattr(quoted.design, name) for name in names}
+    return {"design": design, "own_card": quoted.own_card, "own_design": quoted.own_design}
 
 
 def stored_only(fit: xr.DataTree) -> Companions:

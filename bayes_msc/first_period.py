@@ -91,7 +91,7 @@ def beside_whole(whole: xr.DataTree, *, engine: str = "auto", seed: int = 1) -> 
     rows = []
     for name, words, part, tree in (
         ("first period alone", FIRST, data, first),
-        ("whole crossover", WHOLE + _carryover(model, trial), trial, whole),
+        ("whole crossover", whole_words(model, trial), trial, whole),
     ):
         size = {"patients": part.seen["patient"].nunique(), "rows": len(part.seen)}
         rows.append({"estimand": name, "what": words, **size, **answer(tree), "label": trial.label})
@@ -115,6 +115,7 @@ def for_first_period(model: Model) -> Model:
     return model.for_design("any")
 
 
-def _carryover(model: Model, trial: Trial) -> str:
+def whole_words(model: Model, trial: Trial) -> str:
+    """Say what the whole crossover estimates under a model."""
     allowed = any(term.startswith("carryover") for term in model.terms_for(trial))
-    return CARRYOVER if allowed else NO_CARRYOVER
+    return WHOLE + (CARRYOVER if allowed else NO_CARRYOVER)

@@ -44,8 +44,11 @@ def flow(table: pd.DataFrame, active: str, unit: str = "scan", label: str = "") 
         for place, group in enumerate(groups):
             own = table[table["group"] == group]
             n = int(own["patients"].iloc[0])
-            path = ([middle, middle, place, place], [1.15, 0.7, 0.7, -periods])
-            axes.plot(*path, color=style.GREY, lw=1, zorder=1)
+            corners = [(middle, 1.15), (middle, 0.7), (place, 0.7), (place, -periods)]
+            for start, end in pairwise(corners):
+                # an arrow without a head: a line would be read out as values
+                arrow = {"arrowstyle": "-", "color": style.GREY, "linewidth": 1}
+                axes.annotate("", end, start, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
             _box(axes, place, 0.25, f"{_short(group, len(groups))}: {n} patients")
             for _, row in own.iterrows():
                 _period(axes, place, row, active, unit, periods > 1)

@@ -84,6 +84,7 @@ def build(
         "flow": flow(trial),
         "planned_scans": planned_scans(trial),
     }
+    made = beside.recipe if beside else {}
     beside = as_stated(stored_only(fit) if beside is None else beside, full)
     full |= others.frames(beside)
     priors = model.priors_for(trial)
@@ -126,7 +127,7 @@ def build(
         sources=sources,
         manifest=_manifest(fit, trial, command),
         bibliography=bibliography(paper.paragraphs, sources),
-        recipe=fit_recipe(full["statements"]),
+        recipe=fit_recipe(full["statements"]) | ({"beside": made} if made else {}),
         panel=panel_of_fit(fit, trial, priors["log_rate_ratio"], everywhere),
     )
     return with_checklists(results), _draw(fit, trial, full, priors, beside)

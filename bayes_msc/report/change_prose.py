@@ -99,14 +99,15 @@ def _other_words(found: Move, now: float, known: Sequence[Move]) -> str:
     farthest = max(own, key=lambda move: abs(move.probability - now))
     if abs(farthest.probability - now) < _STAYS:
         return f", while {what} hardly moves it"
-    return f", while {what} moves it at most to {percent(farthest.probability)}"
+    most = " at most" if len(own) > 1 else ""
+    return f", while {what} moves it{most} to {percent(farthest.probability)}"
 
 
 def _tried(known: Sequence[Move]) -> str:
     kinds = {move.kind for move in known}
-    tried = ["leaving out any one patient"] if "patient" in kinds else []
-    tried += ["believing otherwise beforehand"] if "prior" in kinds else []
-    return f"whether by {' or '.join(tried)}"
+    tried = ["leaves out any one patient"] if "patient" in kinds else []
+    tried += ["believed otherwise beforehand"] if "prior" in kinds else []
+    return f"{'whether' if len(tried) > 1 else 'if'} one {' or '.join(tried)}"
 
 
 def _range(low: float, high: float) -> str:
@@ -147,5 +148,7 @@ def ranked(statement: str, now: float, what: str, extreme: str, turns: bool) -> 
         if turns
         else "nothing that was tried turns the answer to the rule; what moves it most is"
     )
-    text = f"{verdict} {what}: {statement} is {now:.3f} as it stands, and with {extreme}"
+    setting, _, found = extreme.rpartition(": ")
+    text = f"{verdict} {what}: {statement} is {now:.3f} as it stands, {found} at its farthest"
+    text += f" ({setting})" if setting and setting != what else ""
     return f"{text[0].upper()}{text[1:]}."

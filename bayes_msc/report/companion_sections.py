@@ -207,8 +207,8 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
         "Frequentist answers beside",
         (
             "The methods that a reader expects, on the same counts. They do not all ask the same "
-            "question, and none is chosen by its result: the last column says what each takes for "
-            "granted. A p-value is no probability that the treatment works.",
+            "question, and none is chosen by its result; what each takes for granted stands below "
+            "the answers. A p-value is no probability that the treatment works.",
         ),
         tables=(
             Table(
@@ -220,10 +220,18 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
                     Column("estimate", ("estimate",), "signed"),
                     Column("95 % interval", ("lower", "upper"), "numbers"),
                     Column("p", ("p_value",), "fixed"),
+                ),
+                table,
+            ),
+            Table(
+                "comparators-when",
+                "When each method is right, and what happened on these counts.",
+                (
+                    Column("method", ("method",)),
                     Column("right when", ("when_right",)),
                     Column("note", ("note",)),
                 ),
-                table,
+                table[["method", "when_right", "note"]],
             ),
         ),
         figures=(

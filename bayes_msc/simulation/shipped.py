@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bayes_msc.flow import flow
@@ -104,7 +105,8 @@ def cited(model: Model, trial: Trial, calibration: Calibration | None = None) ->
     """
     if calibration is not None:
         same = _same_card(model, calibration.model)
-        design = calibration.design
+        asked = calibration.design
+        design = design_of(asked) if isinstance(asked, Trial) else asked
         table = calibration.table[list(COLUMNS)]
         return Cited(table, design, same, like(trial, design), asked=True)
     table = shipped_calibration(model.name)
@@ -132,3 +134,18 @@ def like(trial: Trial, design: Design) -> bool:
     sizes = (int(first.get(trial.active, 0)), int(first.get(trial.control, 0)))
     scans = set((table["expected"] / table["patients"]).round(6))
     return sizes == (design.active, design.control) and scans == {float(design.scans)}
+
+
+def design_of(trial: Trial) -> Design:
+    """The design of a trial, to be simulated: its groups, scans of a period, exposure, baseline."""
+    table = flow(trial)
+    first = table[table["period"] == 1].groupby("treatment")["patients"].sum()
+    scans = int((table["expected"] / table["patients"]).round().mode().iloc[0])
+    return Design(
+        trial.design,
+        active=int(first.get(trial.active, 0)),
+        control=int(first.get(trial.control, 0)),
+        scans=scans,
+        exposure=float(np.median(trial.data["exposure"])),
+        baseline=trial.has_baseline,
+    )
