@@ -73,7 +73,6 @@ def _answer(results: Results, found: Sensitivity) -> tuple[str, ...]:
     first = found.ranking.iloc[0]
     words = ranked(
         found.rule.statement,
-        float(first["prob"]),
         str(first["what"]),
         str(first["extreme"]),
         bool(first["turns"]),

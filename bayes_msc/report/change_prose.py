@@ -127,15 +127,13 @@ def _lost(moves: Sequence[Move]) -> str:
     return f" (what {' and '.join([*who, *opinions])} would do, the draws cannot tell)"
 
 
-def ranked(statement: str, now: float, what: str, extreme: str, turns: bool) -> str:
+def ranked(statement: str, what: str, extreme: str, turns: bool) -> str:
     """Say what moves a rule's statement most, from the ranking of a sensitivity analysis.
 
     Parameters
     ----------
     statement : str
         The rule's, such as ``P(RR < 0.8)``.
-    now : float
-        Its probability as the analysis stands.
     what : str
         What is changed, first of the ranking.
     extreme : str
@@ -149,6 +147,6 @@ def ranked(statement: str, now: float, what: str, extreme: str, turns: bool) -> 
         else "nothing that was tried turns the answer to the rule; what moves it most is"
     )
     setting, _, found = extreme.rpartition(": ")
-    text = f"{verdict} {what}: {statement} is {now:.3f} as it stands, {found} at its farthest"
+    text = f"{verdict} {what}: {statement} goes as far as {found}"
     text += f" ({setting})" if setting and setting != what else ""
     return f"{text[0].upper()}{text[1:]}."
