@@ -372,6 +372,7 @@ def names(folder: Path) -> set[str]:
 
 
 FOUNDING_TABLES = (
+    "estimand",
     "checklist-barg",
     "checklist-fda",
     "checklist-robust",
