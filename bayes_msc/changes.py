@@ -79,7 +79,9 @@ def changes(fit: xr.DataTree, *, exact: bool = False, seed: int = 1) -> pd.DataF
     rows = []
     for kind, name, words, log_weight in _questions(fit, model, trial, draws):
         found = asdict(reweighted(draws, log_weight, efficiency))
-        row = {"kind": kind, "name": name, "words": words, **found}
+        # all weights alike have no tail
+        k = found["pareto_k"] if np.isfinite(found["pareto_k"]) else np.nan
+        row = {"kind": kind, "name": name, "words": words, **found, "pareto_k": k}
         rows.append({**row, "how": REWEIGHTED if found["ok"] else UNKNOWN})
     if exact:
         _fit_anew(rows, trial, model, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pandas as pd
 from bayes_msc.changes import NOTHING, PATIENT, PRIOR, UNKNOWN
 from bayes_msc.companions import ROBUST, TAU, Borrowing, Companions
 from bayes_msc.report import prose
+from bayes_msc.report.cell_formats import FORMATS
 from bayes_msc.report.results import Column, Figure, Section, Table
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def frames(beside: Companions) -> Frames:
     if beside.first_period is not None:
         found["first_period"] = beside.first_period
     if beside.comparators is not None:
-        found["comparators"] = beside.comparators
+        found["comparators"] = _finite(beside.comparators)
     if beside.ladder is not None:
         found |= {"ladder": beside.ladder.models, "ladder_averages": beside.ladder.averages}
     if beside.evidence is not None:
@@ -218,10 +220,10 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
                     Column("method", ("method",)),
                     Column("of", ("estimand",)),
                     Column("estimate", ("estimate",), "signed"),
-                    Column("95 % interval", ("lower", "upper"), "numbers"),
+                    Column("95 % interval", ("interval",)),
                     Column("p", ("p_value",), "fixed"),
                 ),
-                table,
+                _finite(table),
             ),
             Table(
                 "comparators-when",
@@ -244,6 +246,14 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
             ),
         ),
     )
+
+
+def _finite(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the intervals into words, as JSON knows no limit at infinity."""
+    pairs = zip(table["lower"], table["upper"], strict=True)
+    words = [FORMATS["numbers"](float(low), float(high)) for low, high in pairs]  # type: ignore[operator]
+    limits = table[["lower", "upper"]].replace([math.inf, -math.inf], math.nan)
+    return table.assign(interval=words, lower=limits["lower"], upper=limits["upper"])
 
 
 def _beside_methods(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> pd.DataFrame:
