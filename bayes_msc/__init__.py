@@ -22,7 +22,9 @@ if TYPE_CHECKING:
         run_plan,
         write_plan,
     )
+    from bayes_msc.changes import changes
     from bayes_msc.checks import predictive_checks, rootogram
+    from bayes_msc.companions import Companions, companions
     from bayes_msc.comparators import comparators
     from bayes_msc.compare import Comparison, compare
     from bayes_msc.datasets import load_trial, trial_names
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         save_fit,
         trial_of,
     )
+    from bayes_msc.flow import flow
     from bayes_msc.identification import identification
     from bayes_msc.imputation import draw_unseen
     from bayes_msc.missing import carry_forward, unseen
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from bayes_msc.pit import loo_pit, loo_pit_curve
     from bayes_msc.predictive import prior_predictive
     from bayes_msc.prior import Prior, stance, stances
+    from bayes_msc.prior_counts import PriorCounts, prior_counts
     from bayes_msc.published import Published, load_published, published_names, read_published
     from bayes_msc.reading import read_trial
     from bayes_msc.reanalysis import Reanalysis, reanalyze
@@ -108,6 +112,7 @@ _HOME = {
     "BayesMSCError": "errors",
     "Calibration": "simulation",
     "Characteristics": "simulation",
+    "Companions": "companions",
     "Comparison": "compare",
     "Credibility": "sensitivity.credibility",
     "Design": "simulation",
@@ -120,6 +125,7 @@ _HOME = {
     "PlanResult": "analysis_plan",
     "PowerScaling": "sensitivity.power_scaling",
     "Prior": "prior",
+    "PriorCounts": "prior_counts",
     "PriorMap": "sensitivity.prior_map",
     "Published": "published",
     "Reanalysis": "reanalysis",
@@ -140,8 +146,10 @@ _HOME = {
     "calibrate": "simulation",
     "carry_forward": "missing",
     "carryover_widths": "sensitivity.carryover",
+    "changes": "changes",
     "characteristics": "simulation",
     "check_plan": "analysis_plan",
+    "companions": "companions",
     "comparators": "comparators",
     "compare": "compare",
     "credibility": "sensitivity.belief",
@@ -155,6 +163,7 @@ _HOME = {
     "fit": "fit",
     "fit_negative_binomial": "fit",
     "fit_poisson": "fit",
+    "flow": "flow",
     "identification": "identification",
     "leave_one_out": "diagnostics",
     "leave_one_trial_out": "evidence",
@@ -174,6 +183,7 @@ _HOME = {
     "power_scaling": "sensitivity.power_scaling",
     "predict_success": "simulation",
     "predictive_checks": "checks",
+    "prior_counts": "prior_counts",
     "prior_map": "sensitivity.prior_map",
     "prior_predictive": "predictive",
     "prob_curve": "estimands",
@@ -216,6 +226,7 @@ __all__ = [
     "BayesMSCError",
     "Calibration",
     "Characteristics",
+    "Companions",
     "Comparison",
     "Credibility",
     "Design",
@@ -228,6 +239,7 @@ __all__ = [
     "PlanResult",
     "PowerScaling",
     "Prior",
+    "PriorCounts",
     "PriorMap",
     "Published",
     "Reanalysis",
@@ -249,8 +261,10 @@ __all__ = [
     "calibrate",
     "carry_forward",
     "carryover_widths",
+    "changes",
     "characteristics",
     "check_plan",
+    "companions",
     "comparators",
     "compare",
     "credibility",
@@ -264,6 +278,7 @@ __all__ = [
     "fit",
     "fit_negative_binomial",
     "fit_poisson",
+    "flow",
     "identification",
     "leave_one_out",
     "leave_one_trial_out",
@@ -283,6 +298,7 @@ __all__ = [
     "power_scaling",
     "predict_success",
     "predictive_checks",
+    "prior_counts",
     "prior_map",
     "prior_predictive",
     "prob_curve",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
+import xarray as xr
 
 from bayes_msc.errors import ModelError, one_of
 from bayes_msc.estimands import answer
-from bayes_msc.fit import card_for, fit
+from bayes_msc.fit import card_for, fit, model_of, trial_of
 from bayes_msc.model import Model
 from bayes_msc.parameters import FAMILY_PARAMETERS
 from bayes_msc.trial import Trial
@@ -63,15 +64,37 @@ def both_estimands(
     if trial.design != "crossover":
         raise ModelError(f"{trial.name} is a parallel trial: it has one estimand, see summarize")
     whole = _whole(trial, model)
-    parts = [
-        ("first period alone", FIRST, trial.first_period(), for_first_period(whole)),
-        ("whole crossover", WHOLE + _carryover(whole, trial), trial, whole),
-    ]
+    return beside_whole(
+        fit(trial, whole, engine=engine, seed=seed, progress=False), engine=engine, seed=seed
+    )
+
+
+def beside_whole(whole: xr.DataTree, *, engine: str = "auto", seed: int = 1) -> pd.DataFrame:
+    """Estimate the first period alone beside a fit to the whole crossover: see ``both_estimands``.
+
+    Parameters
+    ----------
+    whole : DataTree
+        The fit, which gives the second row as it is.
+    engine : str
+        For the fit of the first period.
+    seed : int
+
+    Raises
+    ------
+    ModelError, TrialError
+        If the trial is parallel, or nobody got one of the treatments first.
+    """
+    trial, model = trial_of(whole), model_of(whole)
+    data, card = trial.first_period(), for_first_period(model)
+    first = fit(data, card, engine=engine, seed=seed, progress=False)
     rows = []
-    for name, words, data, card in parts:
-        found = answer(fit(data, card, engine=engine, seed=seed, progress=False))
-        size = {"patients": data.seen["patient"].nunique(), "rows": len(data.seen)}
-        rows.append({"estimand": name, "what": words, **size, **found, "label": trial.label})
+    for name, words, part, tree in (
+        ("first period alone", FIRST, data, first),
+        ("whole crossover", whole_words(model, trial), trial, whole),
+    ):
+        size = {"patients": part.seen["patient"].nunique(), "rows": len(part.seen)}
+        rows.append({"estimand": name, "what": words, **size, **answer(tree), "label": trial.label})
     return pd.DataFrame(rows)
 
 
@@ -92,6 +115,7 @@ def for_first_period(model: Model) -> Model:
     return model.for_design("any")
 
 
-def _carryover(model: Model, trial: Trial) -> str:
+def whole_words(model: Model, trial: Trial) -> str:
+    """Say what the whole crossover estimates under a model."""
     allowed = any(term.startswith("carryover") for term in model.terms_for(trial))
-    return CARRYOVER if allowed else NO_CARRYOVER
+    return WHOLE + (CARRYOVER if allowed else NO_CARRYOVER)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bayes_msc.report import prose
+from bayes_msc.report import change_prose, prose
 
 GOLDEN = Path(__file__).parent / "reference" / "prose.txt"
 FEWER = prose.Words("MSC", "placebo", "lesions")
@@ -39,6 +39,39 @@ OPINIONS = (
 )
 
 
+#: Probability of benefit as the analysis stands, and under other opinions and without patients;
+#: NaN where the stored draws cannot tell.
+LOST = float("nan")
+CHANGES = (
+    (0.999, {"sceptical": 0.997, "vague": 0.999}, {"P1": 0.998, "P2": 0.999}),
+    (0.97, {"sceptical": 0.82, "enthusiastic": 0.99}, {"P1": 0.96, "P2": 0.97}),
+    (0.97, {"sceptical": 0.96}, {"P1": 0.55, "P2": 0.97}),
+    (0.85, {"sceptical": 0.70, "enthusiastic": 0.97}, {"P1": 0.45, "P2": LOST}),
+    (0.70, {"sceptical": 0.68}, {"P1": 0.72, "P2": 0.66}),
+    (0.52, {"sceptical": 0.51, "enthusiastic": 0.80}, {"P1": 0.50}),
+    (0.50, {"sceptical": 0.50, "enthusiastic": 0.57}, {"P1": 0.48, "P2": 0.52}),
+    (0.30, {"sceptical": 0.35, "enthusiastic": 0.62}, {"P1": 0.10}),
+    (0.03, {"sceptical": 0.12}, {"P1": 0.03, "P2": 0.02}),
+    (0.0001, {"sceptical": 0.001}, {"P1": 0.0001}),
+    (0.85, {"sceptical": 0.84}, {"P1": LOST, "P2": LOST, "P3": LOST, "P4": LOST}),
+    (0.85, {}, {"P1": LOST}),
+    (0.85, {}, {}),
+)
+RANKED = (
+    ("P(RR < 0.8)", "one patient left out", "without P2: 0.421", True),
+    ("P(RR < 0.8)", "carryover", "common, SD 1: 0.911", False),
+    ("P(RR > 1.25)", "the prior opinion (stances)", "enthusiastic: 0.31", False),
+)
+
+
+def changed(words: prose.Words) -> Iterator[str]:
+    """Yield the sentence on what would change each answer."""
+    for now, opinions, patients in CHANGES:
+        moves = [change_prose.Move("prior", *item) for item in opinions.items()]
+        moves += [change_prose.Move("patient", *item) for item in patients.items()]
+        yield change_prose.what_would_change(now, moves, words)
+
+
 def lines() -> Iterator[str]:
     """Yield each sentence of the grid."""
     for words in (FEWER, MORE):
@@ -48,6 +81,9 @@ def lines() -> Iterator[str]:
             yield prose.sentence(f"{said}: {prose.estimate(median, lower, upper)}")
         for chances in OPINIONS:
             yield prose.opinions(dict(chances), words.active, words.benefit)
+        yield from changed(words)
+    for row in RANKED:
+        yield change_prose.ranked(*row)
 
 
 def text() -> str:

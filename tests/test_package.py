@@ -10,6 +10,12 @@ import pytest
 import bayes_msc as bm
 
 NAMES = {
+    "Companions",
+    "PriorCounts",
+    "changes",
+    "companions",
+    "flow",
+    "prior_counts",
     "AnalysisPlan",
     "BayesMSCError",
     "Calibration",

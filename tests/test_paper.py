@@ -222,9 +222,10 @@ def test_checklists_look_into_the_report(fitted: Results) -> None:
     def state(results: Results, item: str) -> str:
         return next(row["state"] for row in rows(results, "barg") if item in row["item"])
 
-    assert state(fitted, "other priors") == NOT_DONE
+    assert state(fitted, "other priors") == DONE
+    assert state(fitted, "effect of the priors on the decision") == NOT_DONE
     more = replace(fitted, sections=(*fitted.sections, Section("sensitivity", "Other priors")))
-    assert state(with_checklists(more), "other priors") == DONE
+    assert state(with_checklists(more), "effect of the priors on the decision") == DONE
     fewer = replace(fitted, sections=tuple(s for s in fitted.sections if s.key != "checks"))
     assert state(with_checklists(fewer), "convergence") == NOT_DONE
     unseeded = {k: v for k, v in fitted.manifest.items() if k != "seed"}

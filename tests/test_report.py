@@ -96,6 +96,7 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
     results, figures = reanalysis
     keys = [section.key for section in results.sections]
     assert keys == [
+        "estimand",
         "stances",
         "evidence",
         "prediction",
@@ -107,7 +108,7 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
     ]
     assert set(figures) == {"stances", "probability-curves", "forest"}
     command = "bayes-msc fit llufriu2014_reconstructed --model crossover-negative-binomial"
-    assert results.sections[5].code == f"{command} --out results2/"
+    assert results.sections[6].code == f"{command} --out results2/"
     html = render_html(results, figures)
     for text in ("10.1371/journal.pone.0113936", "several copies agree", "0.0655", command):
         assert text in html
@@ -148,17 +149,22 @@ def test_fit_report_is_complete(fitted: Made) -> None:
     results, figures = fitted
     keys = [section.key for section in results.sections]
     assert keys == [
+        "flow",
         "data",
+        "estimand",
         "effect",
+        "stances",
         "patients",
         "checks",
         "leave-one-out",
         "model",
+        "prior-counts",
+        "calibration",
         "paste",
         "card",
         "checklists",
     ]
-    assert len(figures) == 6
+    assert {"flow", "design", "prior-counts", "changes"} <= set(figures)
     assert results.answer[0].startswith("If the reconstruction is right, ")
     statements = results.tables["statements"]
     row = statements[statements["statement"] == "rate_ratio"].iloc[0]
@@ -366,6 +372,7 @@ def names(folder: Path) -> set[str]:
 
 
 FOUNDING_TABLES = (
+    "estimand",
     "checklist-barg",
     "checklist-fda",
     "checklist-robust",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bayes_msc.analysis_plan.companions_of import companions_of
 from bayes_msc.analysis_plan.progress import Begin
 from bayes_msc.analysis_plan.reading import AnalysisPlan
 from bayes_msc.analysis_plan.robustness import figures_of
@@ -27,6 +28,7 @@ from bayes_msc.sensitivity import Sensitivity, sensitivity
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayes_msc.companions import Companions
     from bayes_msc.report import Pictures, Results
 
 BESIDE = ("estimand", "prior", "median", "lower", "upper", "prob", "mcse", "ok")
@@ -62,6 +64,7 @@ class Analysed:
     primary: pd.DataFrame
     beside: pd.DataFrame
     save: Callable[[Path], object] | None
+    companions: Companions | None = None
 
 
 def carry_out(
@@ -83,7 +86,7 @@ def carry_out(
     subject : Counts or Published
         What the plan names, loaded.
     external : sequence of Published, optional
-        Other trials, for printed numbers; by default those that these name.
+        Other trials; by default, for printed numbers, those that these name.
     folder : Path
         Where the results will stand.
     begin : callable
@@ -98,17 +101,26 @@ def carry_out(
     if isinstance(subject, Published):
         analysed = _of_numbers(plan, subject, external, begin)
     else:
-        analysed = _of_counts(plan, subject, workers, begin)
+        analysed = _of_counts(plan, subject, external, workers, begin)
     moved = _sensitivity(plan, subject, external, workers, begin) if moves else None
     begin("report")
-    results, figures = build(analysed.source, command, analysed.statements)
+    results, figures = build(
+        analysed.source, command, analysed.statements, beside=analysed.companions
+    )
     verdict = judge(plan.rule, analysed.primary, bool(results.banner))
     results = with_plan(results, plan, verdict, analysed.beside, moved, folder, subject)
     figures = figures.with_more(figures_of(moved)) if moved else figures
+    figures = figures.only([figure.name for figure in results.figures])
     return CarriedOut(analysed, moved, verdict, results, figures)
 
 
-def _of_counts(plan: AnalysisPlan, counts: Counts, workers: int | None, begin: Begin) -> Analysed:
+def _of_counts(
+    plan: AnalysisPlan,
+    counts: Counts,
+    external: Sequence[Published] | None,
+    workers: int | None,
+    begin: Begin,
+) -> Analysed:
     from bayes_msc.estimands import summarize
 
     setting, asked = plan.tables.computation, plan.tables.estimands
@@ -134,7 +146,9 @@ def _of_counts(plan: AnalysisPlan, counts: Counts, workers: int | None, begin: B
         exposure=asked.exposure,
     )
     beside = _beside(plan, counts, statements, tree, workers, begin)
-    return Analysed(tree, statements, statements, beside, lambda path: save_fit(tree, path))
+    found = companions_of(plan, counts, tree, beside, external, workers, begin)
+    shown = beside[list(BESIDE)]
+    return Analysed(tree, statements, statements, shown, lambda path: save_fit(tree, path), found)
 
 
 def _beside(
@@ -174,7 +188,7 @@ def _beside(
     assert plan.tables.computation is not None
     found = refit_many(
         [(card, data) for *_, data, card in others],
-        thresholds=_limits(plan),
+        thresholds=tuple(dict.fromkeys((*_limits(plan), 1.0))),
         seed=plan.tables.computation.seed,
         workers=workers,
         progress=False,
@@ -182,7 +196,7 @@ def _beside(
     found["prob"] = [rule.of(p) for p in found[rule.column]]
     found["mcse"] = found[rule.column.replace("prob", "mcse", 1)]
     found["estimand"], found["prior"] = [o[0] for o in others], [o[1] for o in others]
-    return pd.concat([pd.DataFrame([first]), found[list(BESIDE)]], ignore_index=True)
+    return pd.concat([pd.DataFrame([first]), found], ignore_index=True)
 
 
 def _of_numbers(

@@ -116,6 +116,7 @@ def draft_plan(
         lines += _printed(data, folder)
     elif bundled:
         lines += ["", "[data]", *_entry("bundled", str(data), "comes with bayes_msc"), *_lock()]
+        lines += _OTHERS
     else:
         lines += _file(Path(data), folder, sheet)
         lines += _roles(Path(data), roles or {}, sheet, design, control, active)
@@ -127,6 +128,8 @@ def draft_plan(
         lines += _estimands(kind)
     lines += _statements(thresholds, rule)
     lines += _sensitivity(analyses)
+    if not printed:
+        lines += _beside("specifications" in analyses or "all" in analyses)
     lines += _output(results, formats)
     if not printed:
         lines += _computation(seed, engine)
@@ -168,6 +171,12 @@ def _tied(text: str, folder: Path, lock: bool) -> str:
 
 #: Where the SHA-256 of the data is filled in.
 _OPEN = "# sha256 of the data"
+
+
+_OTHERS = [
+    "# other trials of the same question that stand beside: bundled names, or TOML files",
+    '# external = ["mesems2021"]',
+]
 
 
 def _entry(key: str, value: Any, *comment: str) -> Lines:
@@ -239,7 +248,7 @@ def _from(folder: Path, path: Path) -> str:
 def _file(path: Path, folder: Path, sheet: str | None) -> Lines:
     lines = ["", "[data]", *_entry("file", _from(folder, path), "CSV, Excel or Parquet")]
     lines += _entry("sheet", sheet) if sheet else []
-    return [*lines, *_lock()]
+    return [*lines, *_lock(), *_OTHERS]
 
 
 def _roles(
@@ -347,6 +356,24 @@ def _sensitivity(analyses: Sequence[str]) -> Lines:
             '["all"], [] for none, or some of:',
             ", ".join(ANALYSES[:5]) + ",",
             ", ".join(ANALYSES[5:]),
+        ),
+    ]
+
+
+def _beside(families: bool) -> Lines:
+    return [
+        "",
+        "[beside]",
+        *_entry(
+            "answers",
+            ["comparators", "ladder"] if families else ["comparators"],
+            "what stands beside: comparators (frequentist methods), ladder (families; minutes)",
+        ),
+        *_entry(
+            "calibrate",
+            0,
+            "trials to simulate that calibrate this very model in this very design, such as 300;",
+            "with 0 the report cites the calibration that came with the package",
         ),
     ]
 

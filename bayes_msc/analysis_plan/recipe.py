@@ -88,7 +88,7 @@ def subject_of(plan: AnalysisPlan, recipe: Mapping[str, Any]) -> Counts | Publis
 
 def others_of(recipe: Mapping[str, Any]) -> list[Published] | None:
     """Load the other trials that a reanalysis took in; None for counts."""
-    texts = recipe.get("external")
+    texts = recipe.get("external", recipe.get("beside", {}).get("external"))
     if texts is None:
         return None
     return [parse_published(text, "a trial in results.json") for text in texts]

@@ -18,7 +18,6 @@ from bayes_msc.analysis_plan.verdict import Verdict
 from bayes_msc.errors import OutputError
 from bayes_msc.folders import check_free, put, staged, writable
 from bayes_msc.notebook import banner, block, heading, paragraph, table
-from bayes_msc.published import Published
 from bayes_msc.report import read_results, write_report, write_results
 from bayes_msc.report import write as report_files
 from bayes_msc.sensitivity import Sensitivity
@@ -116,7 +115,7 @@ def run_plan(
     folder = Path(out) if out is not None else plan.results
     check_free(folder, OWNED, force)
     subject = load_subject(plan)
-    external = external_of(plan) if isinstance(subject, Published) else None
+    external = external_of(plan)
     steps = steps_of(plan, subject)
     with shown(steps, progress) as begin:
         found = carry_out(plan, subject, external, folder, begin, workers=workers, command=command)

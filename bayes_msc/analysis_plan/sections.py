@@ -12,6 +12,8 @@ import pandas as pd
 from bayes_msc.analysis_plan.recipe import files_of, recipe_of
 from bayes_msc.analysis_plan.robustness import sections_of, tables_of
 from bayes_msc.analysis_plan.verdict import Verdict
+from bayes_msc.report.change_prose import ranked
+from bayes_msc.report.checklists import with_checklists
 from bayes_msc.report.results import Column, Results, Section, Table
 
 if TYPE_CHECKING:
@@ -37,14 +39,20 @@ def with_plan(
     tables: dict[str, pd.DataFrame] = {**results.tables}
     if len(beside):
         tables["beside_the_primary_answer"] = beside
-    own = list(results.sections)
+    own, answer = list(results.sections), results.answer
     if found is not None:
+        if {"stances", "patients"} <= set(found.tables):
+            # fits of its own answer the same questions
+            own = [section for section in own if section.key != "stances"]
+            tables.pop("changes", None)
+        answer = _answer(results, found)
         place = _place(own)
         own[place:place] = sections_of(found)
         tables.update(tables_of(found))
-    return replace(
+    whole = replace(
         results,
         title=plan.tables.question.title or results.title,
+        answer=answer,
         sections=(*sections, *own),
         tables=tables,
         manifest={
@@ -54,6 +62,22 @@ def with_plan(
         },
         recipe={**results.recipe, **recipe_of(plan, subject)},
     )
+    # the plan's own sections are places that the checklists ask for
+    return with_checklists(whole)
+
+
+def _answer(results: Results, found: Sensitivity) -> tuple[str, ...]:
+    """Let the ranking say what would change the answer, where there is one to be relied on."""
+    if results.kind != "fit" or results.banner or not len(found.ranking):
+        return results.answer
+    first = found.ranking.iloc[0]
+    words = ranked(
+        found.rule.statement,
+        str(first["what"]),
+        str(first["extreme"]),
+        bool(first["turns"]),
+    )
+    return (*results.answer[:2], words)
 
 
 def _manifest(plan: AnalysisPlan, verdict: Verdict) -> Mapping[str, object]:

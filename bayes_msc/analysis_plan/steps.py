@@ -8,12 +8,14 @@ from importlib.util import find_spec
 
 import pandas as pd
 
+from bayes_msc.analysis_plan.companions_of import CALIBRATION, STEP, parts_of, wanted
 from bayes_msc.analysis_plan.reading import AnalysisPlan
 from bayes_msc.analysis_plan.subject import Counts, load_subject, priors_of
 from bayes_msc.errors import PlanError, SensitivityError, one_of
 from bayes_msc.missing import plan_of
 from bayes_msc.model import Model
 from bayes_msc.notebook import banner, block, heading, listing, paragraph, points, table
+from bayes_msc.parameters import FAMILY_PARAMETERS
 from bayes_msc.published import Published
 from bayes_msc.rule import Rule
 from bayes_msc.sensitivity.carryover import WIDTHS
@@ -27,6 +29,7 @@ ALL = "all"
 #: Measured on two cores, with nine patients and four rows each; a plan's numbers are a guide.
 FIRST_NUTS, NUTS, FAST, REPORT, OTHER_FORMAT = 20.0, 2.5, 5.0, 10.0, 5.0
 ROWS = 36
+COMPARATORS, LEFT_OUT = 2.0, 10
 #: What a format of the report is written with, beside the package itself.
 PACKAGES = {"docx": "docx", "pdf": "typst"}
 #: An altered count is searched for in a few rounds of single counts, up and down.
@@ -167,7 +170,8 @@ def steps_of(plan: AnalysisPlan, subject: Counts | Published) -> list[Step]:
             kept = [name for name in analyses if name in OF_PRIORS]
             steps += [Step(f"sensitivity: {name}", "sensitivity to prior", 0, 3.0) for name in kept]
         return [*steps, report]
-    return [*_fits(plan, subject), *_sensitivity(plan, subject, analyses), report]
+    beside = _others(plan, subject)
+    return [*_fits(plan, subject), *beside, *_sensitivity(plan, subject, analyses), report]
 
 
 def _check_extras(plan: AnalysisPlan) -> None:
@@ -221,6 +225,23 @@ def _fits(plan: AnalysisPlan, counts: Counts) -> list[Step]:
         seconds = COMPILING * len(counts.parts) + len(beside) * _refit(model, trial)
         steps.append(Step("beside it", ", ".join(beside), len(beside), seconds))
     return steps
+
+
+def _others(plan: AnalysisPlan, counts: Counts) -> list[Step]:
+    """Calibration, and what ``companions`` computes."""
+    trial, model = counts.primary
+    trials, steps = wanted(plan).calibrate, []
+    if trials:
+        seconds = COMPILING + trials * _refit(model, trial)
+        steps.append(Step(CALIBRATION, f"{trials} simulated trials", trials, seconds))
+    parts = parts_of(plan)
+    families = plan.tables.sensitivity.families or tuple(FAMILY_PARAMETERS)
+    others = [name for name in families if name != model.family] if "ladder" in parts else []
+    borrowed = 3 if "evidence" in parts else 0
+    seconds = COMPARATORS * ("comparators" in parts) + 2 * COMPILING + borrowed * COMPILING
+    seconds += sum(COMPILING + LEFT_OUT * SECONDS.get(name, 2.0) for name in others)
+    what = ", ".join(parts)
+    return [*steps, Step(STEP, what, 1 + len(others) + borrowed, seconds)]
 
 
 def _refit(model: Model, trial: Trial) -> float:

@@ -15,6 +15,10 @@ from bayes_msc.rule import Rule
 CARD = "card"
 FORMATS = ("html", "docx", "pdf", "md")
 WHOLE_TRIAL, WHOLE, FIRST = "whole trial", "whole crossover", "first period alone"
+#: Other methods, and all families of counts.
+BESIDE = ("comparators", "ladder")
+#: Trials below which the ranks of a calibration say nothing.
+FEWEST = 20
 ESTIMANDS = {"parallel": (WHOLE_TRIAL,), "crossover": (WHOLE, FIRST)}
 
 Names = Annotated[tuple[str, ...], Field(strict=False)]
@@ -205,6 +209,27 @@ class Sensitivity(Table):
         return value
 
 
+class Beside(Table):
+    """What stands beside the primary answer; ``calibrate`` is a number of trials, 0 for none."""
+
+    answers: Names = ("comparators",)
+    calibrate: int = Field(default=0, ge=0)
+
+    @field_validator("answers")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            one_of(name, BESIDE, "answer beside", BayesMSCError)
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("calibrate")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if 0 < value < FEWEST:
+            raise BayesMSCError(f"is {value}: {FEWEST} trials at least, or 0 for no calibration")
+        return value
+
+
 class Output(Table):
     """Where the results go, and in which formats."""
 
@@ -238,6 +263,7 @@ class PlanTables(Table):
     statements: Statements
     rule: RuleTable
     sensitivity: Sensitivity
+    beside: Beside | None = None
     output: Output = Output()
     computation: Computation | None = None
     roles: Roles | None = None
@@ -252,7 +278,8 @@ class PlanTables(Table):
             "computation": self.computation,
         }
         if self.data.published:
-            given = [n for n, t in {**of_counts, "roles": self.roles}.items() if t is not None]
+            others = {"roles": self.roles, "beside": self.beside}
+            given = [n for n, t in {**of_counts, **others}.items() if t is not None]
             if given:
                 raise MisfitError(
                     (given[0],),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from bayes_msc.companions import Companions
     from bayes_msc.reanalysis import Reanalysis
     from bayes_msc.report import Results
 
@@ -87,15 +88,30 @@ def fit(
     engine: Annotated[
         options.Engine, typer.Option(help="NUTS, or importance sampling.")
     ] = options.Engine.nuts,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="Stand beside it too: ladder (every family, minutes), evidence (other trials); "
+            "none: leave out the first period and the frequentist answers. Repeat for more.",
+        ),
+    ] = None,
+    external: Annotated[
+        list[str] | None,
+        typer.Option(help="Other trial, bundled or TOML, for --with evidence; repeat for more."),
+    ] = None,
     force: options.Force = False,
 ) -> None:
     """Fit a model to the counts of every patient."""
+    from bayes_msc.companions import companions
     from bayes_msc.datasets import trial_names
     from bayes_msc.fit import card_for, save_fit
     from bayes_msc.fit import fit as run
     from bayes_msc.report.write import check_folder
 
     check_folder(out, force)
+    parts = _parts(beside, external)
+    others = None if external is None else [options.published(name) for name in external]
     given = options.counts(trial, roles)
     _check_statements(threshold, rope)
     card = options.card(model or card_for(given, "negative-binomial"), stance)
@@ -113,7 +129,10 @@ def fit(
     statements = _statements(result, threshold, rope)
     named = given.name if trial in trial_names() else trial
     files = inputs([named, model or card.name])
-    results = _write(result, out, force, files, statements, lambda path: save_fit(result, path))
+    found = companions(result, parts, external=others, seed=seed)
+    results = _write(
+        result, out, force, files, statements, lambda path: save_fit(result, path), found
+    )
     headline(results)
     show(readable(statements), "Statements")
     where(out)
@@ -143,6 +162,18 @@ def template(
     typer.echo(f"  {shlex.join(line)}")
 
 
+def _parts(asked: list[str] | None, external: list[str] | None) -> tuple[str, ...]:
+    """Parts that stand beside a fit: those that take seconds, and what was asked for."""
+    from bayes_msc.companions import PARTS, QUICK
+    from bayes_msc.errors import OutputError, one_of
+
+    names = [*(asked or ()), *(["evidence"] if external else [])]
+    for name in names:
+        one_of(name, (*PARTS, "none"), "part beside a fit (--with)", OutputError)
+    quick = () if "none" in names else QUICK
+    return tuple(dict.fromkeys((*quick, *(name for name in names if name != "none"))))
+
+
 def _check_statements(thresholds: list[float] | None, rope: tuple[float, float] | None) -> None:
     from bayes_msc.estimands import check_ratios
 
@@ -165,10 +196,11 @@ def _write(
     files: dict[str, str],
     statements: pd.DataFrame | None = None,
     save: Callable[[Path], object] | None = None,
+    beside: Companions | None = None,
 ) -> Results:
     from bayes_msc.report import build, write_results
 
     command = shlex.join(["bayes-msc", *sys.argv[1:]])
-    results, figures = build(source, command, statements, files)
+    results, figures = build(source, command, statements, files, beside)
     write_results(results, out, figures, fit=save, force=force)
     return results

@@ -1,11 +1,14 @@
 """Figures, one function each, drawn from a table or a fit; none computes a statistic."""
 
+from bayes_msc.plots.answers import answers
 from bayes_msc.plots.borrowing import meta_forest, next_trial, priors
 from bayes_msc.plots.checks import loo_pit, rootogram
 from bayes_msc.plots.compare import comparison
 from bayes_msc.plots.evidence import forest, probability_curves, stance_densities
+from bayes_msc.plots.flow import design, flow
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
+from bayes_msc.plots.prior_counts import prior_counts
 from bayes_msc.plots.prior_sensitivity import prior_map, stance_answers
 from bayes_msc.plots.reconstruct import averaged, two_periods
 from bayes_msc.plots.robustness import (
@@ -25,16 +28,20 @@ from bayes_msc.plots.simulation import (
 from bayes_msc.plots.style import to_png, to_svg
 
 __all__ = [
+    "answers",
     "averaged",
     "calibration_curves",
     "carryover",
     "comparison",
+    "design",
+    "flow",
     "forest",
     "loo_pit",
     "meta_forest",
     "next_trial",
     "patient_effects",
     "patients_left_out",
+    "prior_counts",
     "prior_map",
     "prior_posterior",
     "priors",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from bayes_msc.companions import Companions
     from bayes_msc.reanalysis import Reanalysis
 
 __all__ = [
@@ -50,6 +51,7 @@ def build(
     command: str = "",
     statements: pd.DataFrame | None = None,
     files: Mapping[str, str] | None = None,
+    beside: Companions | None = None,
 ) -> tuple[Results, Pictures]:
     """Turn a reanalysis or a fit into what its report says, and into its figures.
 
@@ -63,6 +65,8 @@ def build(
         What ``summarize`` returned for thresholds or a ROPE of your own, for a fit.
     files : Mapping of str to str, optional
         SHA-256 of what was read, by name: see ``inputs.hashes``.
+    beside : Companions, optional
+        What ``companions`` returned for a fit: answers that stand beside it.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def build(
     Pictures
         SVG text by figure name, and PNG.
     """
-    results, pictures = _built(source, command, statements)
+    results, pictures = _built(source, command, statements, beside)
     results = replace(results, names=names_in(source))
     if files:
         results = replace(results, manifest={**results.manifest, "files": dict(files)})
@@ -79,7 +83,10 @@ def build(
 
 
 def _built(
-    source: Reanalysis | xr.DataTree, command: str, statements: pd.DataFrame | None
+    source: Reanalysis | xr.DataTree,
+    command: str,
+    statements: pd.DataFrame | None,
+    beside: Companions | None,
 ) -> tuple[Results, Pictures]:
     from bayes_msc.reanalysis import Reanalysis
 
@@ -89,10 +96,15 @@ def _built(
         return reanalysis.build(source, command)
     from bayes_msc.report import analysis
 
-    return analysis.build(source, command, statements)
+    return analysis.build(source, command, statements, beside)
 
 
-def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = False) -> Path:
+def report(
+    source: Reanalysis | xr.DataTree,
+    path: str | Path,
+    force: bool = False,
+    beside: Companions | None = None,
+) -> Path:
     """Write the report on a reanalysis or a fit as one file, by default a page that opens offline.
 
     Parameters
@@ -104,6 +116,8 @@ def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = Fal
         of figures beside it), and HTML for any other.
     force : bool
         Replace a file that is there already.
+    beside : Companions, optional
+        What ``companions`` returned for the fit; by default what needs no further fit.
 
     Returns
     -------
@@ -121,5 +135,5 @@ def report(source: Reanalysis | xr.DataTree, path: str | Path, force: bool = Fal
     >>> import bayes_msc as bm
     >>> bm.report(bm.reanalyze(bm.load_published("llufriu2014")), "report.html")  # doctest: +SKIP
     """
-    results, figures = build(source)
+    results, figures = build(source, beside=beside)
     return write_one(results, figures, path, force)

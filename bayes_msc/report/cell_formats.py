@@ -47,6 +47,8 @@ def _numbers(lower: float, upper: float) -> str:
 
 
 def _signed(value: float) -> str:
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     if math.isnan(value) or abs(value) >= 1000:
         return _number(value).replace("-", "−")
     return f"{value:#.3g}".rstrip(".").replace("-", "−")

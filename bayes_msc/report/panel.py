@@ -19,6 +19,13 @@ from numpy.typing import NDArray
 
 from bayes_msc.exact import beyond, ratio_summary, update
 from bayes_msc.prior import Prior
+from bayes_msc.reweighting import (
+    LEAST_EFFECTIVE,
+    effective_draws,
+    most_k,
+    quantiles,
+    smoothed,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,14 +38,10 @@ Panel = dict[str, Any]
 
 #: Draws that are stored at most; evenly spaced ones are kept of a longer chain.
 MOST_DRAWS = 4000
-#: Effective draws below which no answer is given: as for the draws of a fit.
-LEAST_EFFECTIVE = 400
 #: The model's own prior, among the stances of a fit.
 OWN = "the model’s own"
 WIDTHS = (0.05, 3.0)
 _DIGITS = 5
-#: Largest logs of weights that differ by less are the same but for rounding.
-_EQUAL = 1e-4
 _REACH = 3.4
 
 
@@ -133,7 +136,7 @@ def panel_of_fit(
         "notices": list(notices),
         "draws": values.tolist(),
         "log_prior": density.tolist(),
-        "efficiency": min(1.0, _effective_size(fit) / len(values)),
+        "efficiency": min(1.0, effective_draws(fit) / len(values)),
         "least_effective": LEAST_EFFECTIVE,
         "patients": trial.n_patients,
         "unit_sd": _unit_sd(values, prior, trial.n_patients),
@@ -177,10 +180,10 @@ def _reweighted(
 ) -> PanelAnswer:
     draws, efficiency = np.array(panel["draws"], dtype=float), float(panel["efficiency"])
     log_ratio = prior.frozen().logpdf(draws) - np.array(panel["log_prior"], dtype=float)
-    weights, k = _smoothed(log_ratio, efficiency)
+    weights, k = smoothed(log_ratio, efficiency)
     effective = efficiency / float(np.sum(weights**2))
-    supported = bool(k < _most_k(len(draws) * efficiency)) and effective >= LEAST_EFFECTIVE
-    lower, median, upper = np.exp(_quantiles(draws, weights, (0.025, 0.5, 0.975)))
+    supported = bool(k < most_k(len(draws) * efficiency)) and effective >= LEAST_EFFECTIVE
+    lower, median, upper = np.exp(quantiles(draws, weights, (0.025, 0.5, 0.975)))
     sign = -1.0 if panel["benefit"] == "higher" else 1.0
     inside = [sign * (draws - math.log(c)) < 0 for c in thresholds]
     chances = [float(weights @ where) for where in inside]
@@ -202,44 +205,6 @@ def _reweighted(
         },
         mcse={c: e if supported else missing for c, e in zip(thresholds, errors, strict=True)},
     )
-
-
-def _smoothed(log_ratio: Array, efficiency: float) -> tuple[Array, float]:
-    """Weights that sum to 1, and the shape of their tail."""
-    from arviz_stats.base import array_stats
-
-    size = len(log_ratio)
-    tail = 3 * math.sqrt(size / efficiency) if size * efficiency > 225 else size / 5
-    if np.ptp(np.sort(log_ratio)[-math.floor(tail) :]) < _EQUAL:
-        weights = np.exp(log_ratio - np.max(log_ratio))
-        return np.asarray(weights / np.sum(weights)), -math.inf
-    logs, k = array_stats.psislw(-log_ratio, r_eff=efficiency)
-    return np.exp(np.asarray(logs)), float(k)
-
-
-def _most_k(size: float) -> float:
-    """Largest shape of the tail that so many draws can bear (Vehtari et al. 2024)."""
-    return min(1 - 1 / math.log10(size), 0.7)
-
-
-def _quantiles(draws: Array, weights: Array, probabilities: tuple[float, ...]) -> Array:
-    """Quantiles of weighted draws: middles of the steps, joined by lines."""
-    order = np.argsort(draws, kind="stable")
-    middles = np.cumsum(weights[order]) - weights[order] / 2
-    return np.interp(probabilities, middles, draws[order])
-
-
-def _effective_size(fit: xr.DataTree) -> float:
-    """Independent draws that those of the log rate ratio are worth."""
-    if "importance" in fit.children:
-        return float(fit["importance"].attrs["effective_size"])
-    import arviz as az
-
-    sizes = [
-        float(az.ess(fit, var_names=["log_rate_ratio"], method=method)["log_rate_ratio"])
-        for method in ("bulk", "tail")
-    ]
-    return min(sizes)
 
 
 def _unit_sd(draws: Array, prior: Prior, patients: int) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bayes_msc import plots
@@ -37,6 +37,10 @@ class Pictures(Mapping[str, str]):
     def with_more(self, figures: Mapping[str, Figure]) -> Pictures:
         """Return these pictures and others, which take the place of those of the same name."""
         return Pictures({**self._figures, **figures})
+
+    def only(self, names: Sequence[str]) -> Pictures:
+        """Return those of these names; names without a picture are passed over."""
+        return Pictures({name: f for name, f in self._figures.items() if name in names})
 
     @property
     def png(self) -> Mapping[str, bytes]:

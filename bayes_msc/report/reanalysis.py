@@ -12,6 +12,7 @@ from bayes_msc.printed import CERTAINTY
 from bayes_msc.report import prose
 from bayes_msc.report import reanalysis_sections as parts
 from bayes_msc.report.checklists import with_checklists
+from bayes_msc.report.estimand_sections import of_reanalysis
 from bayes_msc.report.inputs import reanalysis_recipe
 from bayes_msc.report.manifest import made_with, stamp
 from bayes_msc.report.methods_text import reanalysis_methods
@@ -49,6 +50,7 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
     table, published = by_stance(result.statements), result.published
     paper = paste(reanalysis_methods(result), reanalysis_results(result, table))
     sections = (
+        of_reanalysis(result),
         parts.stances(result, table),
         parts.evidence(result),
         parts.prediction(result),
@@ -134,20 +136,26 @@ def _others(result: Reanalysis, before: float) -> str:
     if result.external.empty:
         n = result.published.active.n + result.published.control.n
         return (
-            f"This rests on {n} patients and no other trial: a second trial just like it would "
-            "find a rate ratio on the same side of 1 with probability "
-            f"{prose.percent(result.same_side)}."
+            f"What would change it is another trial, for this rests on {n} patients and no other "
+            "trial: a second trial just like it would find a rate ratio on the same side of 1 with "
+            f"probability {prose.percent(result.same_side)}."
         )
     first = result.external[result.external["tau_prior"] == result.external["tau_prior"].iloc[0]]
     chance = first.set_index("target")[parts.good_column(result)].astype(float)
     after = float(chance["this trial"])
     moved = f"{prose.moved(before, after)} {prose.percent(after)}"
+    lead = "What other evidence changes" if abs(after - before) >= 0.015 else "Little changes"
+    them = "it" if len(result.external_trials) == 1 else "them"
     return (
-        f"{_found(result)}; with {'it' if len(result.external_trials) == 1 else 'them'} taken "
-        f"into account, the probability that {words.active} {words.good} the rate in this "
-        f"trial's own patients {moved}, and the probability that such treatment does so on average "
-        f"is {prose.percent(float(chance['mean effect']))}."
+        f"{lead}: {_lowered(_found(result))}; with {them} taken into account, the probability "
+        f"that {words.active} {words.good} the rate in this trial's own patients {moved}, and the "
+        f"probability that such treatment does so on average is "
+        f"{prose.percent(float(chance['mean effect']))}."
     )
+
+
+def _lowered(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"
 
 
 def _found(result: Reanalysis) -> str:

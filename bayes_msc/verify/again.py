@@ -145,6 +145,7 @@ def _as_csv(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fit_again(results: Results, folder: Path, cores: int | None) -> Results:
+    from bayes_msc.companions import again as companions_again
     from bayes_msc.estimands import summarize
     from bayes_msc.fit import load_fit, repeat
 
@@ -156,7 +157,10 @@ def _fit_again(results: Results, folder: Path, cores: int | None) -> Results:
         rope=_rope(stored),
         exposure=float(results.recipe.get("exposure", 1.0)),
     )
-    return _as_read(build(again, statements=statements)[0])
+    beside = companions_again(
+        again, results.recipe.get("beside", {}), results.tables.get("calibration")
+    )
+    return _as_read(build(again, statements=statements, beside=beside)[0])
 
 
 def _thresholds(statements: pd.DataFrame) -> list[float]:

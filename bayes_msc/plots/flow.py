@@ -1,0 +1,197 @@
+"""Figures of a trial's course: who was seen when, and what was planned for whom."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from bayes_msc.plots import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Colours of the arms: dark with white words, light with dark ones, so that grey tells them apart.
+_LIGHT = "#e4e7ec"
+
+
+def flow(table: pd.DataFrame, active: str, unit: str = "scan", label: str = "") -> Figure:
+    """Draw the flow of patients: a box for each sequence and period, or for each arm.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From ``bayes_msc.flow.flow``.
+    active : str
+        Label of the active treatment, which is drawn dark.
+    unit : str
+        What a row of the trial is, in the singular.
+    label : str
+        What the counts are if they are not data.
+    """
+    groups = list(dict.fromkeys(table["group"]))
+    periods = int(table["period"].max())
+    total = int(table.drop_duplicates("group")["patients"].sum())
+    with style.look():
+        figure = style.new_figure(1.5 + 1.05 * periods, label)
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_xlim(-0.5, len(groups) - 0.5)
+        axes.set_ylim(-periods - 0.55, 1.5)
+        middle = (len(groups) - 1) / 2
+        _box(axes, middle, 1.15, f"{total} patients in the analysis")
+        for place, group in enumerate(groups):
+            own = table[table["group"] == group]
+            n = int(own["patients"].iloc[0])
+            corners = [(middle, 1.15), (middle, 0.7), (place, 0.7), (place, -periods)]
+            for start, end in pairwise(corners):
+                # an arrow without a head: a line would be read out as values
+                arrow = {"arrowstyle": "-", "color": style.GREY, "linewidth": 1}
+                axes.annotate("", end, start, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
+            _box(axes, place, 0.25, f"{_short(group, len(groups))}: {n} patients")
+            for _, row in own.iterrows():
+                _period(axes, place, row, active, unit, periods > 1)
+    return figure
+
+
+def _short(text: str, groups: int) -> str:
+    most = 64 // groups - 14
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _period(
+    axes: Axes, place: int, row: pd.Series[float], active: str, unit: str, several: bool
+) -> None:
+    height = -float(row["period"])
+    treatment = str(row["treatment"])
+    title = f"Period {row['period']:g}: {treatment}" if several else treatment
+    words = [
+        title if len(title) <= 30 else f"{title[:29]}…",
+        f"{row['seen_patients']:g} of {row['patients']:g} patients seen",
+        f"{row['seen']:g} of {row['expected']:g} {unit}s counted",
+    ]
+    if row["left"]:
+        words.append(f"left here: {row['left']:g}")
+    _box(axes, place, height, "\n".join(words), dark=treatment == active)
+
+
+def _box(axes: Axes, x: float, y: float, text: str, dark: bool | None = None) -> None:
+    face = {None: "white", True: style.BLUE, False: _LIGHT}[dark]
+    axes.text(
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        fontsize=8.5,
+        color="white" if dark else style.INK,
+        linespacing=1.35,
+        zorder=3,
+        bbox={"boxstyle": "round,pad=0.45", "facecolor": face, "edgecolor": style.GREY, "lw": 0.8},
+    )
+
+
+def design(plan: pd.DataFrame, active: str, baseline: bool = False, label: str = "") -> Figure:
+    """Draw the design: a bar for each sequence or arm, its treatments in order, and every scan.
+
+    Parameters
+    ----------
+    plan : DataFrame
+        From ``bayes_msc.flow.planned_scans``.
+    active : str
+        Label of the active treatment, which is drawn dark.
+    baseline : bool
+        Whether there is a baseline before treatment.
+    label : str
+        What the counts are if they are not data.
+    """
+    groups = list(dict.fromkeys(plan["group"]))
+    unit = str(plan["unit"].iloc[0])
+    step = _step(sorted(plan["time"].unique()))
+    start = float(plan["time"].min()) - step
+    with style.look():
+        figure = style.new_figure(1.1 + 0.85 * len(groups), label)
+        axes = figure.subplots()
+        for place, group in enumerate(groups):
+            own = plan[plan["group"] == group]
+            _bar(axes, place, own, active, start if unit == "month" else start + step / 2)
+            _scans(axes, place, own)
+            if baseline:
+                axes.plot(
+                    start, place, "D", color="white", markeredgecolor=style.INK, ms=6, zorder=4
+                )
+        names = [
+            f"{_wrapped(g)}\n{int(plan.loc[plan['group'] == g, 'patients'].iloc[0])} patients"
+            for g in groups
+        ]
+        axes.set_yticks(range(len(groups)), names)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(groups) - 0.35, -0.6)
+        axes.spines["left"].set_visible(False)
+        times = sorted({*plan["time"].unique(), *([start] if baseline else [])})
+        shown = times if len(times) <= 12 else times[:: -(-len(times) // 12)]
+        axes.set_xticks(shown, [f"{time:g}" for time in shown])
+        axes.set_xlim(start - 0.45 * step, max(times) + 0.45 * step)
+        axes.set_xlabel(unit)
+    return figure
+
+
+def _step(times: list[float]) -> float:
+    return min((b - a for a, b in pairwise(times)), default=1.0)
+
+
+def _wrapped(name: str) -> str:
+    return name if len(name) <= 22 else f"{name[:21]}…"
+
+
+def _bar(axes: Axes, place: int, own: pd.DataFrame, active: str, start: float) -> None:
+    """Treatments in order; by month a period ends with its last scan, else midway to the next."""
+    left = start
+    months = own["unit"].iloc[0] == "month"
+    for _, part in own.groupby("period", sort=True):
+        treatment = str(part["treatment"].iloc[0])
+        right = float(part["time"].max()) + (0.0 if months else 0.5)
+        dark = treatment == active
+        axes.barh(
+            place,
+            right - left,
+            left=left,
+            height=0.56,
+            color=style.BLUE if dark else _LIGHT,
+            edgecolor="white",
+            linewidth=1.5,
+            zorder=2,
+        )
+        axes.text(
+            (left + right) / 2,
+            place - 0.12,
+            treatment if len(treatment) <= 26 else f"{treatment[:25]}…",
+            ha="center",
+            va="center",
+            color="white" if dark else style.INK,
+            fontweight="bold",
+            fontsize=8.5,
+            zorder=3,
+        )
+        left = right
+
+
+def _scans(axes: Axes, place: int, own: pd.DataFrame) -> None:
+    """A mark for each planned scan, hollow where somebody was not seen, with how many were."""
+    words = len(own) <= 12
+    for _, scan in own.iterrows():
+        whole = scan["seen"] == scan["patients"]
+        axes.plot(
+            scan["time"],
+            place + 0.14,
+            "o",
+            ms=6,
+            color=style.INK if whole else "white",
+            markeredgecolor="white" if whole else style.ORANGE,
+            markeredgewidth=0.8 if whole else 1.6,
+            zorder=4,
+        )
+        if words:
+            text = f"{scan['seen']:g} of {scan['patients']:g}"
+            axes.text(scan["time"], place + 0.42, text, ha="center", va="center", fontsize=7.5)
