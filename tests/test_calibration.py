@@ -188,12 +188,7 @@ def test_cards_that_are_not_run_again_keep_their_lines(tmp_path: Path) -> None:
 
 def test_cards_are_calibrated_in_the_docs() -> None:
     lines = pd.read_csv(Path(__file__).parents[1] / "docs" / "_static" / "calibration.csv")
-    # the page names the cards that were not run for this edition: none but these, the slowest
-    slowest = {
-        "count-hurdle-negative-binomial",
-        "crossover-hurdle-negative-binomial",
-    }
-    assert set(Model.names()) - slowest <= set(lines["card"]) <= set(Model.names())
+    assert set(lines["card"]) == set(Model.names())
     for card, group in lines.groupby("card"):
         free = set(calibration_model(str(card)).priors)
         assert set(group["quantity"]) == free | {"patient_effect", "log_likelihood"}
