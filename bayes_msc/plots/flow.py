@@ -48,7 +48,9 @@ def flow(table: pd.DataFrame, active: str, unit: str = "scan", label: str = "") 
             for start, end in pairwise(corners):
                 # an arrow without a head: a line would be read out as values
                 arrow = {"arrowstyle": "-", "color": style.GREY, "linewidth": 1}
-                axes.annotate("", end, start, arrowprops={**arrow, "shrinkA": 0, "shrinkB": 0})
+                ends = {"shrinkA": 0, "shrinkB": 0}
+                # below the boxes, whichever is drawn first
+                axes.annotate("", end, start, arrowprops={**arrow, **ends}, zorder=1)
             _box(axes, place, 0.25, f"{_short(group, len(groups))}: {n} patients")
             for _, row in own.iterrows():
                 _period(axes, place, row, active, unit, periods > 1)

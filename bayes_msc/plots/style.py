@@ -136,7 +136,11 @@ def tidy(figure: Figure) -> None:
         for axis in (axes.xaxis, axes.yaxis):
             if isinstance(axis.get_major_locator(), FixedLocator):
                 names = [label.get_text() for label in axis.get_ticklabels()]
-                short = [shortened(name, LONGEST_TICK) for name in names]
+                # a line break was put there by a figure that wraps its names
+                short = [
+                    "\n".join(shortened(line, LONGEST_TICK) for line in name.split("\n"))
+                    for name in names
+                ]
                 if short != names:
                     axis.set_ticks(axis.get_ticklocs(), short)
     keys = [text for legend in figure.findobj(Legend) for text in legend.findobj(Text)]

@@ -26,6 +26,14 @@ def _fixed(value: float) -> str:
     return MISSING if math.isnan(value) else f"{value:.3f}".replace("-", "−")
 
 
+def _p_value(value: float) -> str:
+    return "<0.001" if 0 <= value < 0.0005 else _fixed(value)
+
+
+def _shares(lower: float, upper: float) -> str:
+    return MISSING if math.isnan(lower + upper) else f"{100 * lower:.0f} to {100 * upper:.0f} %"
+
+
 def _integer(value: float) -> str:
     return MISSING if math.isnan(value) else f"{value:,.0f}"
 
@@ -89,6 +97,8 @@ FORMATS = {
     "text": _text,
     "number": _number,
     "fixed": _fixed,
+    "p": _p_value,
+    "shares": _shares,
     "integer": _integer,
     "ratio": _ratio,
     "percent": _percent,

@@ -221,7 +221,7 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
                     Column("of", ("estimand",)),
                     Column("estimate", ("estimate",), "signed"),
                     Column("95 % interval", ("interval",)),
-                    Column("p", ("p_value",), "fixed"),
+                    Column("p", ("p_value",), "p"),
                 ),
                 _finite(table),
             ),
@@ -271,13 +271,20 @@ def _beside_methods(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> pd.D
             "median": row["estimate"],
             "lower": row["lower"],
             "upper": row["upper"],
-            "beside": "" if row["p_value"] != row["p_value"] else f"p = {row['p_value']:.3f}",
+            "beside": _p_words(float(row["p_value"])),
             "ours": False,
         }
         for _, row in table.iterrows()
         if "ratio" in row["estimand"]
     ]
     return pd.DataFrame([ours, *rows])
+
+
+def _p_words(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    said = str(FORMATS["p"](value))  # type: ignore[operator]
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
 
 
 def families(found: Comparison) -> Section:

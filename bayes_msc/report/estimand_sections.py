@@ -125,10 +125,10 @@ def calibration(found: Cited | None, model: Model, trial: Trial) -> Section:
                 (
                     Column("quantity", ("quantity",)),
                     Column("trials", ("trials",), "integer"),
-                    Column("p", ("p",), "fixed"),
-                    Column("p, corrected", ("p_adjusted",), "fixed"),
+                    Column("p", ("p",), "p"),
+                    Column("p, corrected", ("p_adjusted",), "p"),
                     Column("held the truth", ("coverage",), "percent"),
-                    Column("95 % interval", ("lower", "upper"), "interval"),
+                    Column("95 % interval", ("lower", "upper"), "shares"),
                 ),
                 found.table,
             ),
