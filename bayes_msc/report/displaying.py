@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from bayes_msc.reanalysis import Reanalysis
 
 Show = Callable[[str], str]
+#: Articles have longer titles than patients have names.
+LONGEST_TITLE = 240
 
 
 def telling(names: Iterable[object]) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ def displayed(results: Results) -> Results:
     show = _shower(results)
     return replace(
         results,
-        title=shortened(results.title, 2 * LONGEST),
+        title=shortened(results.title, LONGEST_TITLE),
         question=show(results.question),
         answer=tuple(map(show, results.answer)),
         sections=tuple(_section(section, show) for section in results.sections),
@@ -84,7 +86,10 @@ def _shower(results: Results) -> Show:
         return clean
     longest_first = sorted(spelt, key=len, reverse=True)
     found = re.compile("|".join(map(re.escape, longest_first)))
-    short = {form: isolated(shortened(form)) for form in spelt}
+    limits = {
+        form: LONGEST if name in results.names else LONGEST_TITLE for form, name in spelt.items()
+    }
+    short = {form: isolated(shortened(form, limits[form])) for form in spelt}
 
     def show(text: str) -> str:
         parts, last = [], 0
