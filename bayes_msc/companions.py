@@ -19,6 +19,7 @@ from bayes_msc.comparators import comparators
 from bayes_msc.errors import BayesMSCError, OutputError, one_of
 from bayes_msc.first_period import beside_whole
 from bayes_msc.fit import model_of, trial_of
+from bayes_msc.notebook import banner, block, points, table
 from bayes_msc.prior import Prior
 from bayes_msc.simulation.design import Design
 from bayes_msc.simulation.shipped import Cited, cited
@@ -86,6 +87,8 @@ class Companions:
         Parts that could not be made, and why.
     recipe : dict of str to value
         What it takes to make them again, as plain text and numbers: see ``again``.
+    label : str
+        What the counts are if they are not data.
     """
 
     changes: pd.DataFrame
@@ -96,6 +99,20 @@ class Companions:
     calibration: Cited | None = None
     skipped: dict[str, str] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    def _repr_html_(self) -> str:
+        tables = {
+            "What would change the answer": self.changes.drop(columns=["kind", "name"]),
+            "First period, and the whole crossover": self.first_period,
+            "Frequentist answers": self.comparators,
+            "With other trials": None if self.evidence is None else self.evidence.answers,
+            "Calibration": None if self.calibration is None else self.calibration.table,
+        }
+        shown = [table(frame, caption=name) for name, frame in tables.items() if frame is not None]
+        ladder = [] if self.ladder is None else [self.ladder._repr_html_()]
+        left = [f"{part}: {why}" for part, why in self.skipped.items()]
+        return block(banner(self.label), *shown, *ladder, points(left))
 
 
 def companions(
@@ -159,6 +176,7 @@ def companions(
         quoted,
         skipped,
         _recipe(parts, external, families, quoted, seed),
+        trial.label,
     )
 
 

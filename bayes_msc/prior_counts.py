@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msc.model import Model
+from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.parameters import COVARIATE
 from bayes_msc.predictive import prior_draws, simulate_counts
 from bayes_msc.prior import Prior
@@ -47,6 +48,8 @@ class PriorCounts:
         this trial's counts).
     draws : int
     seed : int
+    label : str
+        What the counts are if they are not data.
     """
 
     parameters: pd.DataFrame
@@ -54,6 +57,21 @@ class PriorCounts:
     counts: pd.DataFrame
     draws: int
     seed: int
+    label: str = ""
+
+    def _repr_html_(self) -> str:
+        said = (
+            f"{self.draws} trials of this design drawn from the priors alone, with seed {self.seed}"
+        )
+        return block(
+            heading("What the priors say in counts"),
+            banner(self.label),
+            table(
+                self.parameters[["parameter", "prior", "meaning"]], caption="Each prior by itself"
+            ),
+            table(self.quantities, caption="All priors together, and what was seen"),
+            paragraph(said),
+        )
 
 
 def prior_counts(
@@ -90,6 +108,7 @@ def prior_counts(
         pd.concat(bins, ignore_index=True),
         draws,
         seed,
+        trial.label,
     )
 
 

@@ -281,7 +281,7 @@ def test_init_check_and_run_go_round(counts):
     assert not (counts / "results").exists()
     done = run("run", "analysis.toml", folder=counts)
     assert done.returncode == 0, done.stderr
-    assert "[1 of 4] fit" in done.stderr
+    assert "[1 of 5] fit" in done.stderr
     assert " left)" in done.stderr
     assert "P(RR < 0.8) of 0.9 or more" in done.stdout
     manifest = json.loads((counts / "results" / "results.json").read_text("utf-8"))["manifest"]

@@ -115,6 +115,12 @@ def objects() -> dict[str, object]:
         "mixture": bm.Prior.normal_mixture([0.5, 0.5], [0, 1], [1, 1], HOSTILE),
         "fixed": bm.Prior.fixed(1.0, HOSTILE),
         "rule": bm.Rule(0.8, 0.9),
+        "companions": bm.Companions(
+            row.assign(kind="", name=HOSTILE), row, row, skipped={HOSTILE: HOSTILE}, label=HOSTILE
+        ),
+        "prior counts": bm.PriorCounts(
+            row.assign(parameter=HOSTILE, prior=HOSTILE, meaning=HOSTILE), row, row, 10, 1, HOSTILE
+        ),
         "comparison": bm.Comparison(
             row, row, row, HOSTILE, "simulated, not data", elpds={}, fits={}
         ),
@@ -141,7 +147,7 @@ def objects() -> dict[str, object]:
             None, (5.0, 9.0), 0.8, HOSTILE, row.assign(patients=9), row, 0.5
         ),
         "assurance": Assurance(row, row, row),
-        "prediction": Prediction(row, (1.0, 0.01), row),
+        "prediction": Prediction(row, (1.0, 0.01), 1.2, row),
         "averaged": Averaged(row, row, row, row, HOSTILE),
         "group": bm.reconstruct_group(4, "2.5", "1.3", label=HOSTILE),
         "impossible group": bm.reconstruct_group(4, "2.4", "1.3"),

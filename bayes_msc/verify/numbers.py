@@ -202,11 +202,14 @@ def _error(column: str, row: Mapping[str, Any]) -> float:
         return _number(row.get("mcse"))
     if column not in ESTIMATES or any(name not in row for name in ESTIMATES):
         return math.nan
-    return _number(row.get("mcse")) if "prob" not in row else _error_of_ratio(row)
+    # an error beside both is that of the probability
+    beside = [_number(row.get(name)) for name in ("prob", "probability")]
+    known = [prob for prob in beside if not math.isnan(prob)]
+    return _error_of_ratio(row, known[0]) if known else _number(row.get("mcse"))
 
 
-def _error_of_ratio(row: Mapping[str, Any]) -> float:
-    prob, mcse = _number(row["prob"]), _number(row.get("mcse"))
+def _error_of_ratio(row: Mapping[str, Any], prob: float) -> float:
+    mcse = _number(row.get("mcse"))
     lower, median, upper = (_number(row[name]) for name in ESTIMATES)
     if mcse == 0:
         return 0.0
