@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -331,13 +332,18 @@ def page_text(page: str) -> str:
 EVIL_NAMES = (f"{EVIL} \"'&amp; {TURN}round", "x" * 10_000, "סבתא 12", "a\u200eb\ufeffc")
 
 
+@cache
+def scripts_of_a_harmless_page() -> int:
+    return render_html(*build(fake_fit(crossover()))).count("<script")
+
+
 @pytest.mark.parametrize("name", EVIL_NAMES)
 def test_hostile_names_of_patients_arms_and_trials(name: str, tmp_path: Path) -> None:
     trial = hostile_trial(name)
     results, figures = build(fake_fit(trial))
     folder = write_results(results, tmp_path / "r", figures)
     page = (folder / "report.html").read_text("utf-8")
-    assert page.count("<script") == render_html(*build(fake_fit(crossover()))).count("<script")
+    assert page.count("<script") == scripts_of_a_harmless_page()
     outputs = {
         "html": page_text(page),
         "docx": "\n".join(word_texts(render_docx(results, figures.png))),
