@@ -281,7 +281,7 @@ def test_formats(name: str, values: tuple[Any, ...], expected: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"text", "passed", "yes", "reliable"}))
 def test_missing_numbers_are_a_dash(name: str) -> None:
     if name != "verdict":
-        width = 2 if name in ("interval", "numbers") else 1
+        width = 2 if name in ("interval", "numbers", "shares") else 1
         assert FORMATS[name](*[float("nan")] * width) == "–"  # type: ignore[operator]
 
 
