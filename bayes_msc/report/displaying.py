@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Show = Callable[[str], str]
 #: Articles have longer titles than patients have names.
-LONGEST_TITLE = 240
+LONGEST_TITLE = 180
 
 
 def telling(names: Iterable[object]) -> tuple[str, ...]:
@@ -86,10 +86,7 @@ def _shower(results: Results) -> Show:
         return clean
     longest_first = sorted(spelt, key=len, reverse=True)
     found = re.compile("|".join(map(re.escape, longest_first)))
-    limits = {
-        form: LONGEST if name in results.names else LONGEST_TITLE for form, name in spelt.items()
-    }
-    short = {form: isolated(shortened(form, limits[form])) for form in spelt}
+    short = {form: isolated(shortened(form)) for form in spelt}
 
     def show(text: str) -> str:
         parts, last = [], 0
