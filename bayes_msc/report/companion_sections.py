@@ -1,4 +1,4 @@
-"""Sections on what stands beside a fit: other opinions, methods, models and trials."""
+"""Sections on what stands beside a fit: other opinions and methods, with those on other models."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bayes_msc.changes import NOTHING, PATIENT, PRIOR, UNKNOWN
-from bayes_msc.companions import ROBUST, TAU, Borrowing, Companions
+from bayes_msc.companions import Companions
 from bayes_msc.report import prose
 from bayes_msc.report.cell_formats import FORMATS
+from bayes_msc.report.models_beside import RATIO, borrowed, evidence_rows, families, rows_of, spoken
 from bayes_msc.report.results import Column, Figure, Section, Table
 
 if TYPE_CHECKING:
-    from bayes_msc.compare import Comparison
     from bayes_msc.trial import Trial
 
 #: Patients shown of those left out: the ones who move the answer most.
 MOST_PATIENTS = 15
-_RATIO = (
-    Column("rate ratio", ("median",), "ratio"),
-    Column("95 % interval", ("lower", "upper"), "interval"),
-    Column("P(RR\u00a0<\u00a01)", ("probability",), "percent"),
-    Column("Monte Carlo error", ("mcse",), "error"),
-)
 Frames = dict[str, pd.DataFrame]
 
 
@@ -60,27 +54,18 @@ def frames(beside: Companions) -> Frames:
 def drawn(beside: Companions) -> Frames:
     """Return what the figures show, by their names: rows for ``plots.answers``."""
     found = {
-        "changes": _rows(shown_changes(beside.changes), "words", beside.changes["kind"] == NOTHING)
+        "changes": rows_of(
+            shown_changes(beside.changes), "words", beside.changes["kind"] == NOTHING
+        )
     }
     if beside.first_period is not None:
         table = beside.first_period
-        found["first-period"] = _rows(table, "estimand", table["estimand"] == "whole crossover")
+        found["first-period"] = rows_of(table, "estimand", table["estimand"] == "whole crossover")
     if beside.comparators is not None:
         found["comparators"] = _beside_methods(beside.comparators, beside.changes)
     if beside.evidence is not None:
-        found["evidence"] = _evidence_rows(beside.evidence)
+        found["evidence"] = evidence_rows(beside.evidence)
     return found
-
-
-def _rows(table: pd.DataFrame, name: str, ours: pd.Series[bool]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "name": table[name],
-            **{key: table[key] for key in ("median", "lower", "upper")},
-            "beside": [prose.percent(float(p)) for p in table["probability"]],
-            "ours": ours.reindex(table.index),
-        }
-    )
 
 
 def _left_out(table: pd.DataFrame) -> pd.DataFrame:
@@ -136,7 +121,7 @@ def changed(
                 "changes",
                 f"The rate ratio of {trial.active} against {trial.control}, and the probability of "
                 f"benefit, if one thing is changed.{cut}",
-                (Column("what is changed", ("words",)), *_RATIO, Column("how", ("how",))),
+                (Column("what is changed", ("words",)), *RATIO, Column("how", ("how",))),
                 shown,
             ),
         ),
@@ -145,19 +130,10 @@ def changed(
                 "changes",
                 "The rate ratio with its 95 % interval if one thing is changed; at the top (blue) "
                 "as it stands. At the right the probability of benefit.",
-                "Rate ratios if one thing is changed. " + _spoken(shown, "words"),
+                "Rate ratios if one thing is changed. " + spoken(shown, "words"),
             ),
         ),
         notices=notices,
-    )
-
-
-def _spoken(table: pd.DataFrame, name: str) -> str:
-    return " ".join(
-        f"{row[name]}: {prose.ratio(row['median'])}, {prose.span(row['lower'], row['upper'])}, "
-        f"probability of benefit {prose.percent(row['probability'])}."
-        for _, row in table.iterrows()
-        if row["median"] == row["median"]
     )
 
 
@@ -179,7 +155,7 @@ def two_answers(table: pd.DataFrame) -> Section:
                     Column("estimand", ("estimand",)),
                     Column("patients", ("patients",), "integer"),
                     Column("counts", ("rows",), "integer"),
-                    *_RATIO,
+                    *RATIO,
                     Column("computation", ("verdict",)),
                 ),
                 table,
@@ -190,7 +166,7 @@ def two_answers(table: pd.DataFrame) -> Section:
                 "first-period",
                 "The rate ratio from the first period alone and from the whole crossover (blue), "
                 "with 95 % intervals; at the right the probability of benefit.",
-                "Two rate ratios. " + _spoken(table, "estimand"),
+                "Two rate ratios. " + spoken(table, "estimand"),
             ),
         ),
     )
@@ -285,132 +261,3 @@ def _p_words(value: float) -> str:
         return ""
     said = str(FORMATS["p"](value))  # type: ignore[operator]
     return f"p {said}" if said.startswith("<") else f"p = {said}"
-
-
-def families(found: Comparison) -> Section:
-    """Every count family beside this one."""
-    models = found.models
-    ratios = models.rename(columns={"rate_ratio": "median"})
-    return Section(
-        "ladder",
-        "Other families of counts",
-        (
-            "The same trial under other distributions of the counts, each with the same prior of "
-            "the effect. How well a family foretells patients it has not seen says which of them "
-            "these patients can tell apart.",
-            found.statement,
-        ),
-        tables=(
-            Table(
-                "ladder",
-                "Rate ratio by family, and how well each foretells left-out patients (expected log "
-                "predictive density; difference to the best with its standard error).",
-                (
-                    Column("model", ("model",)),
-                    *_RATIO,
-                    Column("difference", ("elpd_difference",), "signed"),
-                    Column("its standard error", ("difference_se",), "signed"),
-                    Column("stacking weight", ("stacking_weight",), "percent"),
-                    Column("computation", ("verdict",)),
-                ),
-                ratios,
-            ),
-            Table(
-                "ladder-averages",
-                "The rate ratio averaged over the families.",
-                (
-                    Column("weights", ("weights",)),
-                    *_RATIO,
-                    Column("computation", ("verdict",)),
-                ),
-                found.averages.rename(columns={"rate_ratio": "median"}),
-            ),
-        ),
-        figures=(
-            Figure(
-                "ladder",
-                "Left: the rate ratio under each family, and averaged. Right: how much worse than "
-                "the best each foretells left-out patients, two standard errors either way.",
-                "Rate ratios by family. " + _spoken(ratios, "model"),
-            ),
-        ),
-    )
-
-
-def borrowed(found: Borrowing, trial: Trial) -> Section:
-    """Other trials, and the answer with them."""
-    others = pd.DataFrame([_reported(row) for row in found.trials])
-    names = prose.listed(list(others["trial"]))
-    after = prose.percent(found.vague_after)
-    worth = (
-        "How many patients of this trial it is worth cannot be told: the trial says too little."
-        if found.patients != found.patients
-        else f"Taken at its word, that prior is worth {found.patients:.1f} patients of this trial."
-    )
-    return Section(
-        "evidence",
-        "Beside other trials",
-        (
-            f"What {names} foretold for another trial of the question, trials differing by tau "
-            f"({TAU.replace('-', ' ')}), becomes the prior of the rate ratio. {worth} It is made "
-            f"robust: with probability {prose.percent(ROBUST)} beforehand the others do not speak "
-            f"of this trial; after its counts that probability is {after} (Monte Carlo error "
-            f"{found.vague_mcse:.1g}).",
-        ),
-        tables=(
-            Table(
-                "external-trials",
-                "The other trials as they were reported.",
-                (
-                    Column("trial", ("trial",)),
-                    Column("patients", ("n",), "integer"),
-                    Column("rate ratio", ("median",), "ratio"),
-                    Column("95 % interval", ("lower", "upper"), "interval"),
-                ),
-                others,
-            ),
-            Table(
-                "evidence-answers",
-                f"The rate ratio of {trial.active} against {trial.control} in this trial's own "
-                "patients, without and with the other trials.",
-                (Column("analysis", ("what",)), *_RATIO, Column("checks", ("ok",), "passed")),
-                found.answers,
-            ),
-        ),
-        figures=(
-            Figure(
-                "evidence",
-                "The other trials as reported, this trial as analysed here (blue), and both "
-                "together: rate ratios with 95 % intervals.",
-                "Rate ratios. "
-                + " ".join(
-                    f"{row['name']}: {prose.ratio(row['median'])}, "
-                    f"{prose.span(row['lower'], row['upper'])}."
-                    for _, row in _evidence_rows(found).iterrows()
-                ),
-            ),
-        ),
-    )
-
-
-def _reported(row: object) -> dict[str, object]:
-    from bayes_msc.evidence.trials import reported
-
-    assert not isinstance(row, str)
-    middle, lower, upper = reported(row)  # type: ignore[arg-type]
-    return {
-        "trial": row.trial,  # type: ignore[attr-defined]
-        "n": row.n if row.n is not None else float("nan"),  # type: ignore[attr-defined]
-        "median": middle,
-        "lower": lower,
-        "upper": upper,
-    }
-
-
-def _evidence_rows(found: Borrowing) -> pd.DataFrame:
-    others = pd.DataFrame([_reported(row) for row in found.trials])
-    others = others.assign(name=others["trial"], beside="", ours=False)
-    own = found.answers
-    ours = _rows(own, "what", pd.Series([True] + [False] * (len(own) - 1), own.index))
-    columns = ["name", "median", "lower", "upper", "beside", "ours"]
-    return pd.concat([others[columns], ours[columns]], ignore_index=True)
