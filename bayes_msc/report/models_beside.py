@@ -24,6 +24,7 @@ RATIO = (
 
 
 def rows_of(table: pd.DataFrame, name: str, ours: pd.Series[bool]) -> pd.DataFrame:
+    """Return rate ratios as rows of a figure, the answer of the report itself marked."""
     return pd.DataFrame(
         {
             "name": table[name],
