@@ -24,8 +24,10 @@ class Axes:
 
     Parameters
     ----------
-    kinds : sequence of {"real", "positive", "unit"}
-        What each coordinate was before it was unconstrained (by log, by logit).
+    kinds : sequence of {"real", "scale", "positive", "unit"}
+        What each coordinate was before it was unconstrained. Positive numbers come on the log
+        scale, those between two bounds on the logit scale; a ``"scale"`` has a normal tail at zero
+        already (``bayes_msc.normal_tail``).
     centre : ndarray of float, shape (dimension,)
         A typical value of each coordinate; it fixes the scale of positive numbers.
     """

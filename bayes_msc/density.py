@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 #: Which numbers a parameter lives on before it is unconstrained.
-Axis = Literal["real", "positive", "unit"]
+Axis = Literal["real", "scale", "positive", "unit"]
 
 
 class Density:
@@ -39,9 +39,10 @@ class Density:
     names : tuple of str
         One name an unconstrained coordinate, in the order of the columns of ``points``; the
         entries of a vector are numbered, as in ``"sqrt_overdispersion[1]"``.
-    axes : tuple of {"real", "positive", "unit"}
-        What each coordinate was before it was unconstrained: ``"positive"`` numbers are on the log
-        scale, numbers between two bounds (``"unit"``) on the logit scale.
+    axes : tuple of {"real", "scale", "positive", "unit"}
+        What each coordinate was before it was unconstrained: ``"scale"`` is a positive number that
+        ``bayes_msc.normal_tail`` mapped, other ``"positive"`` numbers are on the log scale, numbers
+        between two bounds (``"unit"``) on the logit scale.
 
     Notes
     -----
@@ -228,6 +229,8 @@ def _entries(name: str, shape: tuple[int, ...]) -> list[str]:
 
 def _axis(variable: Any, transform: Any) -> Axis:
     name = getattr(transform, "name", None)
+    if name == "normaltail":
+        return "scale"
     if name == "log":
         return "positive"
     if name == "logodds":

@@ -37,9 +37,9 @@ def fit(
     *,
     seed: int = 1,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int = Settings.tune,
     chains: int = 4,
-    target_accept: float = 0.95,
+    target_accept: float = Settings.target_accept,
     engine: str = "nuts",
     cores: int | None = None,
     progress: bool | None = None,
@@ -47,8 +47,8 @@ def fit(
     """Fit a model to a trial, by NUTS unless asked otherwise.
 
     With NUTS, if the draws are too few for the Monte Carlo error of P(rate ratio < 1, 0.8 or 0.5),
-    the fit is repeated once with more of them; if a convergence check fails, with twice the tuning,
-    twice the draws and a target acceptance of 0.99. The attribute ``refitted`` says why.
+    the fit is repeated once with more of them; if a convergence check fails, with four times the
+    tuning, twice the draws and a target acceptance of 0.99. The attribute ``refitted`` says why.
 
     The fast engine samples the same density by adaptive importance sampling, in a hundredth of the
     time. Where its weights cannot be trusted the fit is made by NUTS, and ``refitted`` says why.
@@ -214,7 +214,7 @@ def _more_draws(settings: Settings) -> Settings:
 def _more_careful(settings: Settings) -> Settings:
     return Settings(
         max(2 * settings.draws, CAREFUL.draws),
-        max(2 * settings.tune, CAREFUL.tune),
+        max(4 * settings.tune, CAREFUL.tune),
         max(settings.chains, CAREFUL.chains),
         max(settings.target_accept, CAREFUL.target_accept),
     )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayes_msc.counts import FAMILIES, marginal_logp
 from bayes_msc.model import Model
+from bayes_msc.normal_tail import NormalTail
 from bayes_msc.parameters import derived, sources
 from bayes_msc.predictor import RowParameters, predict
 from bayes_msc.rows import arrange
@@ -22,10 +23,10 @@ _DISTRIBUTIONS: Mapping[str, Callable[[str, Any], Any]] = {
     "normal": lambda name, p: pm.Normal(name, p[0], p[1]),
     "student_t": lambda name, p: pm.StudentT(name, nu=p[0], mu=p[1], sigma=p[2]),
     "normal_mixture": lambda name, p: pm.NormalMixture(name, w=p[0], mu=p[1], sigma=p[2]),
-    "half_normal": lambda name, p: pm.HalfNormal(name, p[0]),
+    "half_normal": lambda name, p: pm.HalfNormal(name, p[0], default_transform=NormalTail()),
     "half_cauchy": lambda name, p: pm.HalfCauchy(name, p[0]),
     "half_student_t": lambda name, p: pm.HalfStudentT(name, nu=p[0], sigma=p[1]),
-    "exponential": lambda name, p: pm.Exponential(name, lam=p[0]),
+    "exponential": lambda name, p: pm.Exponential(name, lam=p[0], default_transform=NormalTail()),
     "gamma": lambda name, p: pm.Gamma(name, alpha=p[0], beta=p[1]),
     "lognormal": lambda name, p: pm.LogNormal(name, p[0], p[1]),
     "beta": lambda name, p: pm.Beta(name, alpha=p[0], beta=p[1]),

@@ -196,7 +196,7 @@ def sample(
         Log density, not necessarily normalised, from points, shape (points, d), to (points,).
     start : ndarray of float, shape (d,)
         Where the search for the mode starts; fixes the scale of positive numbers.
-    axes : sequence of {"real", "positive", "unit"}
+    axes : sequence of {"real", "scale", "positive", "unit"}
         What each coordinate was before it was unconstrained: see ``bayes_msc.axes``.
     interest : int
         The coordinate whose probabilities matter most; it must be real.

@@ -16,6 +16,7 @@ from bayes_msc.trial import Trial
 from benchmarks.agreement import NEAREST, PARAMETERS, SAME, Bounds
 from benchmarks.measures import Measure
 from benchmarks.peer import SCRIPTS, Ask, Peer, PeerError, Refit, exchange, r_command, r_version
+from benchmarks.textbook import Textbook
 
 CARD = "crossover-negative-binomial"
 TRIAL = "crossover_example"
@@ -46,6 +47,8 @@ class Engine:
         How closely it must agree with ours.
     target_accept : float, optional
         In place of the one that all share.
+    tune : int, optional
+        In place of the one that all share.
     more_draws : int
         Factor on the number of draws.
     note : str
@@ -56,13 +59,16 @@ class Engine:
     refit: Callable[[Ask], Refit]
     bounds: Bounds = SAME
     target_accept: float | None = None
+    tune: int | None = None
     more_draws: int = 1
     note: str = ""
 
     def run(self, ask: Ask) -> Refit:
         """Refit as this engine is to be asked."""
         accept = ask.target_accept if self.target_accept is None else self.target_accept
-        return self.refit(replace(ask, target_accept=accept, draws=ask.draws * self.more_draws))
+        tune = ask.tune if self.tune is None else self.tune
+        draws = ask.draws * self.more_draws
+        return self.refit(replace(ask, target_accept=accept, tune=tune, draws=draws))
 
 
 def question() -> tuple[Model, Trial]:
@@ -88,11 +94,18 @@ def in_process(model: Model, trial: Trial) -> Callable[[Ask], Refit]:
 
 def own_engines(model: Model, trial: Trial) -> list[Engine]:
     """Ours, and the textbook model: patient effects sampled, not centred."""
-    textbook = in_process(model.with_patient_effect("sampled"), trial)
+    textbook = Textbook(model, trial).refit
+    accept, tune = Settings.target_accept, Settings.tune
     return [
-        Engine(OURS, in_process(model, trial)),
-        Engine(TEXTBOOK, textbook),
-        Engine(f"{TEXTBOOK}, target 0.8", textbook, target_accept=0.8, note="nutpie's default"),
+        Engine(OURS, in_process(model, trial), target_accept=accept, tune=tune),
+        Engine(TEXTBOOK, textbook, target_accept=accept, tune=tune, note="our target"),
+        Engine(
+            f"{TEXTBOOK}, target 0.8",
+            textbook,
+            target_accept=0.8,
+            tune=tune,
+            note="nutpie's default target",
+        ),
     ]
 
 
@@ -116,7 +129,12 @@ def _jags(peer: Peer) -> list[Engine]:
 
 
 def _bambi(peer: Peer) -> list[Engine]:
-    return [Engine("Bambi", peer.refit, note="by nutpie, in an environment of its own")]
+    note = "by nutpie, in an environment of its own"
+    tune = Settings.tune
+    return [
+        Engine("Bambi", peer.refit, target_accept=Settings.target_accept, tune=tune, note=note),
+        Engine("Bambi, target 0.8", peer.refit, target_accept=0.8, tune=tune, note=note),
+    ]
 
 
 #: By name: the check that it is installed, which gives the version; its command; its engines.

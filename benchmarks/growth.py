@@ -9,9 +9,11 @@ patient effects as patients.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,12 +21,14 @@ from bayes_msc.density import Density
 from bayes_msc.graph import build, data_of
 from bayes_msc.model import Model
 from bayes_msc.sampler import Sampler, Settings
-from benchmarks.agreement import PARAMETERS, worst_ess
+from benchmarks.agreement import worst_ess
 from benchmarks.child import ChildError, ask_child, peak_megabytes
-from benchmarks.engines import CARD
+from benchmarks.engines import CARD, in_process
 from benchmarks.goals import SPEED
 from benchmarks.measures import Measure, repeated, skipped
+from benchmarks.peer import Ask
 from benchmarks.simulated import crossover
+from benchmarks.textbook import Textbook
 
 NAME = "growth"
 GRADIENT, FIT = "seconds a gradient", "seconds a gradient within NUTS"
@@ -131,9 +135,9 @@ def _largest(patients: int, settings: Settings) -> list[Measure]:
     """The largest trial by either model, each in a process of its own."""
     rate, memory = "worst-parameter effective draws a second", "peak memory"
     rows, rates = [], {}
-    for name, effect in ((OURS, "integrated"), (TEXTBOOK, "sampled")):
+    for name in (OURS, TEXTBOOK):
         case = f"{name}, {patients} patients"
-        arguments = (patients, effect, settings.draws, settings.tune, settings.chains)
+        arguments = (patients, name, settings.draws, settings.tune, settings.chains)
         try:
             found = ask_child("growth", *arguments, limit=LIMIT)
         except ChildError as error:
@@ -156,29 +160,33 @@ def _largest(patients: int, settings: Settings) -> list[Measure]:
     return [*rows, Measure(NAME, SPEED, case, rates[OURS] / rates[TEXTBOOK], unit="times")]
 
 
-def fit_alone(patients: int, effect: str, settings: Settings) -> dict[str, object]:
+def fit_alone(patients: int, whose: str, settings: Settings) -> dict[str, object]:
     """Fit one large trial; the time is that of sampling, after compiling and a tiny fit."""
-    model = Model.load(CARD).with_patient_effect(effect)
-    trial = crossover(patients)
-    sampler = Sampler.of(model, trial)
-    sampler.sample(model, trial, Settings(2, 2, 1), seed=1)
-    start = time.perf_counter()
-    trace = sampler.sample(model, trial, settings, seed=1)
-    seconds = time.perf_counter() - start
-    posterior = trace["posterior"]
-    ess, worst = worst_ess({name: posterior[name].to_numpy() for name in PARAMETERS})
-    ratio = posterior["log_rate_ratio"].to_numpy()
+    model, trial = Model.load(CARD), crossover(patients)
+    refit = in_process(model, trial) if whose == OURS else Textbook(model, trial).refit
+    ask = Ask(
+        seed=1,
+        chains=settings.chains,
+        tune=settings.tune,
+        draws=settings.draws,
+        cores=os.cpu_count() or 1,
+        target_accept=settings.target_accept,
+    )
+    refit(replace(ask, chains=1, tune=2, draws=2))
+    found = refit(ask)
+    ess, worst = worst_ess(found.draws)
+    ratio = found.draws["log_rate_ratio"]
     return {
-        "seconds": seconds,
+        "seconds": found.seconds,
         "ess": ess,
         "worst": worst,
         "mean": float(ratio.mean()),
         "sd": float(ratio.std()),
-        "divergences": int(trace["sample_stats"]["diverging"].sum()),
+        "divergences": found.divergences,
         "megabytes": peak_megabytes(),
     }
 
 
 if __name__ == "__main__":
-    n, kind, draws, tune, chains = sys.argv[1:]
-    print(json.dumps(fit_alone(int(n), kind, Settings(int(draws), int(tune), int(chains)))))
+    n, whose, draws, tune, chains = sys.argv[1:]
+    print(json.dumps(fit_alone(int(n), whose, Settings(int(draws), int(tune), int(chains)))))

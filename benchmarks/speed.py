@@ -1,9 +1,10 @@
 """Effective draws a second of a refit: ours, the textbook PyMC model's and other programs'.
 
 The same trial, the same model, the same priors, the same numbers of chains and draws, on the same
-cores, one repetition of every engine after another. What counts is the worst effective size over
-the parameters that all engines share. Nothing is said about the speed of an engine whose posterior
-is another one.
+cores, one repetition of every engine after another. What nutpie samples is tuned for as long as
+this package tunes by default; the peers in R for as long as they do. What counts is the worst
+effective size over the parameters that all engines share. Nothing is said about the speed of an
+engine whose posterior is another one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from benchmarks.peer import Ask, PeerError, Refit
 
 NAME = "speed"
 RATE = "worst-parameter effective draws a second"
-#: The target is ours and rstanarm's default.
+#: Tuning is that of the peers in R by default, the target that of rstanarm.
 ASK = Ask(seed=1, chains=4, tune=1000, draws=1000, cores=2, target_accept=0.95)
 REPETITIONS = 5
 REFERENCE_DRAWS = 10_000

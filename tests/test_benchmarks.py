@@ -135,8 +135,9 @@ def test_an_engine_asks_for_its_own_target_and_draws() -> None:
         seen.append(ask)
         return Refit(1.0, {}, 0)
 
-    Engine("x", refit, target_accept=0.8, more_draws=10).run(ASK)
+    Engine("x", refit, target_accept=0.8, tune=30, more_draws=10).run(ASK)
     assert (seen[0].target_accept, seen[0].draws, seen[0].seed) == (0.8, 10_000, 1)
+    assert seen[0].tune == 30
 
 
 def test_peers_get_the_models_own_numbers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pymc as pm
 import pytest
+from scipy.special import log_ndtr
 
 from bayes_msc.datasets import load_trial
 from bayes_msc.density import Density
@@ -57,7 +58,7 @@ def test_names_axes_and_start_follow_the_model(density: Density, graph: pm.Model
     assert density.names == tuple(variable.name for variable in graph.free_RVs)
     kinds = dict(zip(density.names, density.axes, strict=True))
     assert kinds["log_rate_ratio"] == "real"
-    assert kinds["patient_sd"] == kinds["sqrt_overdispersion"] == "positive"
+    assert kinds["patient_sd"] == kinds["sqrt_overdispersion"] == "scale"
     initial = graph.initial_point()
     assert density.start() == pytest.approx([float(initial[v.name]) for v in graph.value_vars])
 
@@ -103,8 +104,10 @@ def test_points_come_back_on_their_own_scale(density: Density, points: np.ndarra
     values = density.constrained(points)
     column = dict(zip(density.names, points.T, strict=True))
     assert values["log_rate"] == pytest.approx(column["log_rate"])
-    assert values["patient_sd"] == pytest.approx(np.exp(column["patient_sd"]))
-    assert values["overdispersion"] == pytest.approx(np.exp(2 * column["sqrt_overdispersion"]))
+    # both priors have the scale 1
+    assert values["patient_sd"] == pytest.approx(-log_ndtr(-column["patient_sd"]))
+    roots = -log_ndtr(-column["sqrt_overdispersion"])
+    assert values["overdispersion"] == pytest.approx(roots**2)
 
 
 def test_vectors_and_every_transformation() -> None:

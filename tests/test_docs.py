@@ -187,8 +187,8 @@ def test_numbers_of_the_methods_page_are_the_codes() -> None:
     assert f"four chains, {first.draws}" in text
     assert first.chains == 4
     assert f"target acceptance {first.target_accept:g}" in text
-    assert (CAREFUL.tune, CAREFUL.draws) == (2 * first.tune, 2 * first.draws)
-    assert "twice the tuning, twice the draws" in text
+    assert (CAREFUL.tune, CAREFUL.draws) == (4 * first.tune, 2 * first.draws)
+    assert "four times the tuning, twice the draws" in text
     assert f"target acceptance of {CAREFUL.target_accept:g}" in text
     points = sum(EFFORT.stages)
     assert f"{points} points at first and up to {points + sum(EFFORT.extra)} while" in text

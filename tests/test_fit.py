@@ -171,9 +171,9 @@ def test_attributes_explain_the_fit(crossover_fit: xr.DataTree, crossover: Trial
     assert set(json.loads(attrs["versions"])) == set(PACKAGES)
     assert json.loads(attrs["settings"]) == {
         "draws": 1000,
-        "tune": 1000,
+        "tune": 500,
         "chains": 4,
-        "target_accept": 0.95,
+        "target_accept": 0.9,
     }
 
 

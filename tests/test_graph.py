@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor
+import pytensor.tensor as pt
 import pytest
 from scipy import special, stats
 
@@ -68,6 +70,15 @@ def start(graph: pm.Model) -> np.ndarray:
     return pm.blocking.DictToArrayBijection.map(graph.initial_point()).data
 
 
+def free_scale(graph: pm.Model, variable: Any, value: Any) -> np.ndarray:
+    """A value of a variable on the scale on which it is sampled."""
+    transform = graph.rvs_to_transforms[variable]
+    if transform is None:
+        return np.asarray(value)
+    forward = transform.forward(pt.constant(np.asarray(value, dtype=float)), *variable.owner.inputs)
+    return np.asarray(forward.eval(mode="FAST_COMPILE"))
+
+
 @pytest.mark.parametrize("patient_effect", ["integrated", "sampled"])
 def test_every_card_starts_with_a_finite_density_and_gradient(
     pair: tuple[Model, Trial], patient_effect: str
@@ -93,7 +104,7 @@ def test_gradient_is_the_slope_of_the_density(pair: tuple[Model, Trial]) -> None
 
 
 def test_density_by_hand(pair: tuple[Model, Trial]) -> None:
-    """Priors by scipy, Jacobians of the logarithms, and each patient's integral by quad."""
+    """Priors and Jacobians by scipy, and each patient's integral by quad."""
     model, trial = pair
     graph, rows = build(model, trial), arrange(trial, model)
     values = {name: v[:3] for name, v in _draws(model, trial, 3).items()}
@@ -109,9 +120,18 @@ def test_density_by_hand(pair: tuple[Model, Trial]) -> None:
         )
         priors = model.priors_for(trial)
         prior = sum(float(np.log(priors[name].pdf(v))) for name, v in point.items())
-        positive = ("patient_sd", "sqrt_overdispersion")
-        jacobian = sum(np.log(v) for name, v in point.items() if name in positive)
-        free = [np.log(point[n]) if n in positive else point[n] for n in _order(graph)]
+        positive = {"patient_sd", "sqrt_overdispersion"} & set(point)
+        scales = {n: priors[n].parameters[0] for n in positive}
+        free = [
+            -special.ndtri_exp(-point[n] / scales[n]) if n in scales else point[n]
+            for n in _order(graph)
+        ]
+        slopes = [
+            np.log(scales[n]) + stats.norm.logpdf(x) - stats.norm.logsf(x)
+            for n, x in zip(_order(graph), free, strict=True)
+            if n in scales
+        ]
+        jacobian = sum(slopes)
         ours = function(np.array(free))[0]
         assert ours == pytest.approx(likelihood + prior + jacobian, rel=0, abs=1e-7)
 
@@ -183,14 +203,10 @@ def test_likelihood_of_every_term_by_hand(name: str, crossover: Trial, one_unsee
 
 def _free(graph: pm.Model, point: dict[str, float]) -> dict[str, np.ndarray]:
     """Values of the free variables on the scale on which they are sampled."""
-    free = {}
-    for variable in graph.free_RVs:
-        value = graph.rvs_to_values[variable].name
-        x = point[variable.name]
-        free[value] = np.array(
-            np.log(x) if "log__" in value else special.logit(x) if "logodds" in value else x
-        )
-    return free
+    return {
+        graph.rvs_to_values[variable].name: free_scale(graph, variable, point[variable.name])
+        for variable in graph.free_RVs
+    }
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +303,31 @@ def test_one_log_likelihood_a_patient(pair: tuple[Model, Trial]) -> None:
     assert np.isfinite(by_patient).all()
 
 
+@pytest.mark.parametrize("distribution", ["half_normal", "exponential"])
+def test_the_scale_of_a_standard_deviation_has_its_inverse_and_its_slope(
+    distribution: str, parallel: Trial
+) -> None:
+    prior = Prior(distribution, (2.5,), why="to compare")
+    graph = build(Model.load("count-poisson").with_prior("patient_sd", prior), parallel)
+    variable = graph["patient_sd"]
+    transform, inputs = graph.rvs_to_transforms[variable], variable.owner.inputs
+    x = pt.dvector("x")
+    sd = transform.backward(x, *inputs)
+    there_and_back = pytensor.function(
+        [x],
+        [sd, transform.forward(sd, *inputs), transform.log_jac_det(x, *inputs)],
+        mode="FAST_COMPILE",
+    )
+    points = np.array([-30.0, -8.0, -2.0, -0.3, 0.0, 0.4, 3.0, 8.0])
+    values, back, slopes = there_and_back(points)
+    scale = 2.5 if distribution == "half_normal" else 1 / 2.5
+    np.testing.assert_allclose(values, -scale * special.log_ndtr(-points), rtol=1e-12)
+    np.testing.assert_allclose(back, points, rtol=1e-9, atol=1e-9)
+    step = 1e-5
+    rise = there_and_back(points + step)[0] - there_and_back(points - step)[0]
+    np.testing.assert_allclose(slopes, np.log(rise / (2 * step)), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("distribution", sorted(set(DISTRIBUTIONS) - {"fixed", "beta"}))
 def test_prior_densities_are_the_same_in_pymc(distribution: str, parallel: Trial) -> None:
     numbers: dict[str, tuple[Any, ...]] = {
@@ -307,7 +348,7 @@ def test_prior_densities_are_the_same_in_pymc(distribution: str, parallel: Trial
     point = graph.initial_point()
     name = graph.rvs_to_values[graph[parameter]].name
     for value in (0.1, 0.9, 2.5):
-        free = np.log(value) if prior.support == "positive" else value
+        free = free_scale(graph, graph[parameter], value)
         ours = float(logp({**point, name: np.array(free)}))
         assert ours == pytest.approx(float(np.log(prior.pdf(value))), abs=1e-8)
 

@@ -394,6 +394,6 @@ def _computation(seed: int, engine: str) -> Lines:
         *_entry("seed", seed, "the same seed gives the same numbers"),
         *_entry("engine", engine, "nuts, fast (importance sampling), or auto"),
         *_entry("draws", 1000, "of each chain, after as many that are discarded"),
-        *_entry("tune", 1000),
+        *_entry("tune", 500),
         *_entry("chains", 4),
     ]

@@ -250,7 +250,7 @@ class Computation(Table):
     seed: int = Field(ge=0, lt=2**32)
     engine: Literal["nuts", "fast", "auto"] = "nuts"
     draws: int = Field(default=1000, ge=100)
-    tune: int = Field(default=1000, ge=100)
+    tune: int = Field(default=500, ge=100)
     chains: int = Field(default=4, ge=2)
 
 

@@ -82,7 +82,7 @@ def fit(
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same draws.")] = 1,
     draws: Annotated[int, typer.Option(help="Draws kept in each chain.")] = 1000,
-    tune: Annotated[int, typer.Option(help="Draws discarded in each chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Draws discarded in each chain.")] = 500,
     chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
     cores: Annotated[int | None, typer.Option(help="Chains at once (default: all cores).")] = None,
     engine: Annotated[

@@ -24,23 +24,23 @@ def build(trial: dict[str, Any]) -> bmb.Model:
 
     rows = pd.DataFrame(
         {name: trial[name] for name in ("count", "treated", "second", "log_exposure")}
-    ).assign(
-        one=1.0, count=[int(c) for c in trial["count"]], patient=[str(i) for i in trial["patient"]]
-    )
+    ).assign(count=[int(c) for c in trial["count"]], patient=[str(i) for i in trial["patient"]])
     effect = bmb.Prior("HalfNormal", sigma=priors["patient_sd"]["scale"])
     shape = 0.5 / priors["sqrt_overdispersion"]["scale"] ** 2
     return bmb.Model(
-        "count ~ 0 + one + treated + second + offset(log_exposure) + (1 | patient)",
+        "count ~ 1 + treated + second + offset(log_exposure) + (1 | patient)",
         rows,
         family="negativebinomial",
         priors={
-            "one": normal("log_rate"),
+            "Intercept": normal("log_rate"),
             "treated": normal("log_rate_ratio"),
             "second": normal("period_effect"),
             "1|patient": bmb.Prior("Normal", mu=0, sigma=effect),
             "alpha": bmb.Prior("InverseGamma", alpha=0.5, beta=shape),
         },
         noncentered=True,
+        # the prior of the intercept is that of the rate on control in the first period
+        center_predictors=False,
     )
 
 
@@ -59,7 +59,7 @@ def refit(model: bmb.Model, ask: dict[str, Any]) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     posterior = fit["posterior"]
     draws = {
-        "log_rate": posterior["one"],
+        "log_rate": posterior["Intercept"],
         "log_rate_ratio": posterior["treated"],
         "period_effect": posterior["second"],
         "patient_sd": posterior["1|patient_sigma"],
