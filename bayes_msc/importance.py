@@ -60,7 +60,7 @@ class Effort:
     stages: tuple[int, ...] = (256, 256, 512)
     extra: tuple[int, ...] = (512, 1024, 2048)
     probability_error: float = 0.007
-    mean_error: float = 0.015
+    mean_error: float = 0.02
     smallest_share: float = 0.1
     tails: tuple[float, float, float] = (0.8, 0.9, 0.8)
     widen: float = 1.1
