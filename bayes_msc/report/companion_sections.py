@@ -175,7 +175,7 @@ def two_answers(table: pd.DataFrame) -> Section:
 def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
     """The classical answers beside ours."""
     ratios = _beside_methods(table, table_of_changes)
-    spoken = [
+    said = [
         f"{row['name']}: {prose.ratio(row['median'])}, {prose.span(row['lower'], row['upper'])}."
         for _, row in ratios.iterrows()
         if row["median"] == row["median"]
@@ -218,7 +218,7 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
                 "Ratios of rates by each method that gives one, with 95 % intervals, below the "
                 "answer of this report (blue). At the right p-values, and for this report the "
                 "probability of benefit.",
-                "Ratios of rates by method. " + " ".join(spoken),
+                "Ratios of rates by method. " + " ".join(said),
             ),
         ),
     )
