@@ -54,8 +54,12 @@ def bundled_hash(name: str) -> str | None:
 
 def fit_recipe(statements: pd.DataFrame) -> dict[str, Any]:
     """Return what ``summarize`` was asked for; the rest of a fit's recipe is in its attributes."""
+    asked = statements.attrs.get("asked")
+    if asked is not None:
+        return dict(asked)
     below = statements[statements["statement"] == "prob_rate_ratio_below"]
-    return {"thresholds": [float(c) for c in below["threshold"]]}
+    thresholds = [float(c) for c in below["threshold"]]
+    return {"thresholds": thresholds, "rope": None, "exposure": 1.0, "seed": 1}
 
 
 def reanalysis_recipe(result: Reanalysis) -> dict[str, Any]:
