@@ -74,4 +74,8 @@ def reanalysis_recipe(result: Reanalysis) -> dict[str, Any]:
         "mu_prior": result.mu_prior.to_table(),
         "tau_priors": [prior.to_table() for prior in result.tau_priors],
         "method": "quadrature" if external.empty else str(external["method"].iloc[0]),
+        "seed": result.seed,
+        "reconstruction": None
+        if result.behind is None
+        else {"name": result.behind.paper.name, "text": result.behind.paper.toml},
     }

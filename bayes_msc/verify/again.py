@@ -72,6 +72,8 @@ def steps(results: Results, folder: Path, *, moves: bool = True) -> list[Step]:
         kept = [step for step in found if moves or not step.name.startswith("sensitivity")]
         return merged(kept)
     if results.kind != "fit":
+        if results.recipe.get("reconstruction"):
+            return [Step("reanalysis", "exact, and from reconstructed counts", 10, 40.0)]
         return [Step("reanalysis", "exact, under every stance", 0, 3.0)]
     from bayes_msc.fit import load_fit, model_of, trial_of
 
@@ -184,8 +186,10 @@ def _reanalyse_again(results: Results) -> Reanalysis:
     from bayes_msc.prior import Prior
     from bayes_msc.published import parse_published
     from bayes_msc.reanalysis import reanalyze
+    from bayes_msc.reconstruct import parse_paper
 
     recipe = results.recipe
+    kept = recipe["reconstruction"]
     return reanalyze(
         parse_published(recipe["published"], "the trial in results.json"),
         stances={name: Prior.from_table(t) for name, t in recipe["stances"].items()},
@@ -195,4 +199,6 @@ def _reanalyse_again(results: Results) -> Reanalysis:
         mu_prior=Prior.from_table(recipe["mu_prior"]),
         tau_priors=[Prior.from_table(table) for table in recipe["tau_priors"]],
         method=recipe["method"],
+        seed=recipe["seed"],
+        reconstruction=parse_paper(kept["text"], kept["name"]) if kept else False,
     )
