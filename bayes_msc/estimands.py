@@ -80,8 +80,9 @@ def summarize(
     ratio = np.exp(_draws(fit, "log_rate_ratio"))
     control, active = _mean_rates(fit, trial)
     period = planned_exposure(trial)
-    per = f"{exposure:g} {trial.exposure_unit}{'s' if exposure != 1 else ''}"
-    over = f"{period:g} {trial.exposure_unit}{'s' if period != 1 else ''}"
+    unit = trial.exposure_unit
+    per = unit if exposure == 1 else f"{exposure:g} {unit}s"
+    over = f"{period:g} {unit}{'s' if period != 1 else ''}"
     errors = errors_of(fit)
     fewer, same = _new_patient(fit, trial, period, seed)
     who = f"{trial.active} against {trial.control}"
