@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -37,6 +36,14 @@ PARTS = ("changes", "first period", "comparators", "ladder", "evidence")
 QUICK = ("changes", "first period", "comparators")
 #: How the other trials enter where nothing else is asked for.
 TAU, ROBUST = "half-normal-0.5", 0.2
+NO_TEXT = (
+    "another trial was given as a row of evidence, which is not kept with the results: give its "
+    "printed numbers as a TOML file"
+)
+NO_TRIAL = (
+    "no other trial is named, and none is bundled that asks the question of {name}: name one with "
+    "--external (external= in Python), by its bundled name or a TOML file of its printed numbers"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,18 +224,24 @@ def _recipe(
     quoted: Cited | None,
     seed: int,
 ) -> dict[str, Any]:
-    from bayes_msc.published import load_published
+    from bayes_msc.published import Published, load_published
 
     asked = quoted is not None and quoted.asked
     if not parts and not asked:
         return {}
-    texts = None
+    texts: list[str] | None = None
+    lost: dict[str, str] = {}
     if external is not None:
         loaded = [load_published(one) if isinstance(one, str) else one for one in external]
-        # a row of evidence has no text of its own: with one, other trials are not made again
-        texts = [one.to_toml() for one in loaded if hasattr(one, "to_toml")]
+        printed = [one for one in loaded if isinstance(one, Published)]
+        # some of the trials would make another prior than all of them: keep all or none
+        if len(printed) == len(loaded):
+            texts = [one.to_toml() for one in printed]
+        elif "evidence" in parts:
+            lost["evidence"] = NO_TEXT
     return {
-        "parts": list(parts),
+        "parts": [name for name in parts if name not in lost],
+        "lost": lost,
         "external": texts,
         "families": None if families is None else list(families),
         "calibration": _kept(quoted) if quoted is not None and asked else {},
@@ -256,24 +269,40 @@ def _ladder(
 ) -> Comparison:
     """Every family with this fit's terms and priors; the fit itself stands for its own family."""
     from bayes_msc.compare import compare_fits
-    from bayes_msc.fit import card_for
     from bayes_msc.fit import fit as run
-    from bayes_msc.parameters import FAMILY_PARAMETERS
 
     fits = {model.name: fit}
-    for family in families or FAMILY_PARAMETERS:
-        if family == model.family:
-            continue
-        card = _as_family(model, trial, card_for(trial, family))
-        fits[card.name] = run(trial, card, engine="auto", seed=seed, progress=False)
+    for name, card in ladder_cards(model, trial, families).items():
+        fits[name] = run(trial, card, engine="auto", seed=seed, progress=False)
     return compare_fits(fits, seed=seed)
 
 
-def _as_family(model: Model, trial: Trial, name: str) -> Model:
-    """The card of another family, with this model's prior of the effect."""
-    from bayes_msc.model import Model as Card
+def ladder_cards(
+    model: Model, trial: Trial, families: Sequence[str] | None = None
+) -> dict[str, Model]:
+    """Return a model in each of the other families, with its own terms and priors.
 
-    return Card.load(name).with_prior("log_rate_ratio", model.priors["log_rate_ratio"])
+    Parameters
+    ----------
+    model : Model
+    trial : Trial
+    families : sequence of str, optional
+        By default all.
+
+    Returns
+    -------
+    dict of str to Model
+        By the name of the card; a card that has the model's own name is called by its family.
+    """
+    from bayes_msc.other_family import as_family
+    from bayes_msc.parameters import FAMILY_PARAMETERS
+
+    found: dict[str, Model] = {}
+    for family in families or FAMILY_PARAMETERS:
+        if family != model.family:
+            card = as_family(model, trial, family)
+            found[family if card.name == model.name else card.name] = card
+    return found
 
 
 def _evidence(
@@ -282,7 +311,7 @@ def _evidence(
     model: Model,
     external: Sequence[str | Published | Evidence] | None,
     seed: int,
-) -> Borrowing | None:
+) -> Borrowing:
     from bayes_msc.estimands import answer
     from bayes_msc.evidence import effective_size, external_prior
     from bayes_msc.evidence.alone import posterior_weights, trial_alone
@@ -291,7 +320,7 @@ def _evidence(
 
     named = _named_by(trial) if external is None else list(external)
     if not named:
-        return None
+        raise OutputError(NO_TRIAL.format(name=trial.name))
     rows = tuple(evidence_rows(named))
     robust = external_prior(list(rows), TAU, robust=ROBUST)
     whole = external_prior(list(rows), TAU, robust=0.0)
@@ -331,7 +360,7 @@ def _evidence(
         table.assign(ok=table["verdict"] == "ok").drop(columns="verdict"),
         patients,
         float(vague["posterior_weight"]),
-        float(np.asarray(vague["mcse"])),
+        float(vague["mcse"]),
     )
 
 

@@ -68,7 +68,7 @@ def summarize(
         One row a statement: ``statement`` (its key), ``label`` (in words), ``threshold``,
         ``median``, ``mean``, ``lower`` and ``upper`` (95 % equal-tailed), ``probability``, ``mcse``
         (Monte Carlo standard error of the probability, else of the median) and ``verdict``
-        (``"ok"``, or which convergence check failed).
+        (``"ok"``, or which convergence check failed). What was asked stands in ``attrs["asked"]``.
 
     Raises
     ------
@@ -80,8 +80,9 @@ def summarize(
     ratio = np.exp(_draws(fit, "log_rate_ratio"))
     control, active = _mean_rates(fit, trial)
     period = planned_exposure(trial)
-    per = f"{exposure:g} {trial.exposure_unit}{'s' if exposure != 1 else ''}"
-    over = f"{period:g} {trial.exposure_unit}{'s' if period != 1 else ''}"
+    unit = trial.exposure_unit
+    per = unit if exposure == 1 else f"{exposure:g} {unit}s"
+    over = f"{period:g} {unit}{'s' if period != 1 else ''}"
     errors = errors_of(fit)
     fewer, same = _new_patient(fit, trial, period, seed)
     who = f"{trial.active} against {trial.control}"
@@ -139,6 +140,13 @@ def summarize(
         rows.append(_probability(errors, "prob_in_rope", label, inside))
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table["verdict"] = _verdict(fit)
+    # labels round: only this tells a second run exactly what to state
+    table.attrs["asked"] = {
+        "thresholds": [float(c) for c in thresholds],
+        "rope": None if rope is None else [float(limit) for limit in rope],
+        "exposure": float(exposure),
+        "seed": seed,
+    }
     return table
 
 

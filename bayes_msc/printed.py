@@ -317,3 +317,56 @@ class Source:
     doi: str = ""
     registration: str = ""
     read_from: str = ""
+
+
+@dataclass(frozen=True)
+class FlowRow:
+    """What is printed on the patients of one arm, or of one sequence in one period.
+
+    Parameters
+    ----------
+    group : str
+        Name of the sequence or arm.
+    treatment : str
+        What the group got here.
+    certainty : str
+        One of ``CERTAINTY``.
+    period : int
+        1, or 2 in a crossover.
+    patients : int, optional
+        Patients who began here; none where it is not known.
+    left : int, optional
+        Patients who left here; none where it is not known.
+    note, where : str
+        Why and when they left, and where this is printed.
+
+    Raises
+    ------
+    PublishedError
+        If a number is impossible.
+    """
+
+    group: str
+    treatment: str
+    certainty: str
+    period: int = 1
+    patients: int | None = None
+    left: int | None = None
+    note: str = ""
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.group.strip() or not self.treatment.strip():
+            raise PublishedError("group or treatment is empty: name both")
+        if self.period not in (1, 2):
+            raise PublishedError(f"period is {self.period}: it must be 1 or 2")
+        if self.patients is not None and self.patients < 0:
+            raise PublishedError(f"patients is {self.patients}: it must be 0 or more")
+        if self.left is not None and not 0 <= self.left <= (self.patients or 0):
+            raise PublishedError(
+                f"left is {self.left} of {self.patients} patients: give both, and no more than "
+                "began"
+            )
+        if self.certainty not in CERTAINTY:
+            known = ", ".join(CERTAINTY)
+            raise PublishedError(f"certainty is {self.certainty!r}: choose one of {known}")

@@ -15,7 +15,7 @@ import pandas as pd
 
 from bayes_msc.errors import OutputError, PublishedError, one_of
 from bayes_msc.notebook import block, heading, paragraph
-from bayes_msc.printed import CERTAINTY, Analysis, Arm, CountSummary, Source
+from bayes_msc.printed import CERTAINTY, Analysis, Arm, CountSummary, FlowRow, Source
 from bayes_msc.published_card import listed, plain, read_card
 from bayes_msc.routes import Effect, open_routes, routes
 from bayes_msc.schema import Faults
@@ -50,6 +50,10 @@ class Published:
         Bundled trials that ask the same question, and why they do.
     related_trial : str
         Patient-level data set of the same trial, if there is one.
+    printed_counts : str
+        Bundled trial, or TOML file, of what is printed on its counts, for ``reconstruct``.
+    flow : tuple of FlowRow
+        What is printed on who took part, by sequence and period, or by arm.
     notes : tuple of str
         What a reader of the numbers must know.
     short_title : str
@@ -80,6 +84,8 @@ class Published:
     related_trial: str = ""
     notes: tuple[str, ...] = field(default=())
     short_title: str = ""
+    printed_counts: str = ""
+    flow: tuple[FlowRow, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.short_title:
@@ -227,6 +233,9 @@ def _check_words(published: Published, faults: Faults) -> None:
         faults.add("external_reason", "is missing: say why these trials ask the same question")
     if any(not key.strip() for key in published.analyses):
         faults.add("analyses", "an analysis has no name: give each a short key")
+    places = [(row.group, row.period) for row in published.flow]
+    if len(set(places)) < len(places):
+        faults.add("flow", "has two rows of one group and period: give one each")
     if not published.analyses:
         faults.add("analyses", "is empty: at least one printed comparison is needed")
 

@@ -9,7 +9,16 @@ from functools import partial
 from typing import Any
 
 from bayes_msc.errors import PublishedError
-from bayes_msc.printed import Analysis, Arm, ArmResult, CountSummary, Estimate, Printed, Source
+from bayes_msc.printed import (
+    Analysis,
+    Arm,
+    ArmResult,
+    CountSummary,
+    Estimate,
+    FlowRow,
+    Printed,
+    Source,
+)
 from bayes_msc.schema import Faults, Key, flag, number, read_table, text, texts, whole
 
 
@@ -39,7 +48,9 @@ def plain(value: Any) -> Any:
         return table
     if hasattr(value, "__dataclass_fields__"):
         fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
-        table = {k: plain(v) for k, v in fields.items() if v not in (None, "", (), False)}
+        # 0 equals False, and is not empty: nobody left
+        empty = {k for k, v in fields.items() if v is None or v is False or v in ("", ())}
+        table = {k: plain(v) for k, v in fields.items() if k not in empty}
         if isinstance(value, Analysis) and value.ratio is not None:
             table["ratio"]["estimate"] = table["ratio"].pop("mean")
         return table
@@ -77,6 +88,11 @@ SUMMARY_KEYS = {
     "where": Key(text),
     "certainty": Key(text, required=True),
 }
+FLOW_KEYS = {
+    **{key: Key(text, required=True) for key in ("group", "treatment", "certainty")},
+    **{key: Key(whole) for key in ("period", "patients", "left")},
+    **{key: Key(text) for key in ("note", "where")},
+}
 SIDE_KEYS = {"label": Key(text, required=True), "n": Key(whole, required=True)}
 SOURCE_KEYS = {
     "citation": Key(text, required=True),
@@ -86,7 +102,7 @@ _WORDS = ("name", "title", "question", "endpoint", "benefit", "follow_up", "cert
 KEYS = {
     **{key: Key(text, required=True) for key in _WORDS},
     **{k: Key(text) for k in ("preferred", "preferred_reason", "external_reason")},
-    **{k: Key(text) for k in ("related_trial", "short_title")},
+    **{k: Key(text) for k in ("related_trial", "printed_counts", "short_title")},
     "external": Key(texts),
     "notes": Key(texts),
     **{
@@ -94,6 +110,7 @@ KEYS = {
         for key in ("active", "control", "source", "analyses")
     },
     "summaries": Key(lambda value: value),
+    "flow": Key(lambda value: value),
 }
 
 
@@ -179,6 +196,10 @@ def read_card(content: str, what: str) -> dict[str, Any]:
     values["summaries"] = tuple(
         _build(CountSummary, item, SUMMARY_KEYS, f"summaries[{i}]", faults)
         for i, item in enumerate(summaries, start=1)
+    )
+    rows = _items(values.get("flow", []), list, "flow", faults)
+    values["flow"] = tuple(
+        _build(FlowRow, item, FLOW_KEYS, f"flow[{i}]", faults) for i, item in enumerate(rows, 1)
     )
     if faults.found:
         raise PublishedError(listed(what, faults))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -24,6 +25,10 @@ from bayes_msc.reanalysis_tables import (
     forest_table,
     statement_table,
 )
+
+if TYPE_CHECKING:
+    from bayes_msc.reconstruct.behind import Behind
+    from bayes_msc.reconstruct.paper import Paper
 
 THRESHOLDS = (1.0, 0.8, 0.5)
 
@@ -63,6 +68,10 @@ class Reanalysis:
         Standard deviation between trials, side by side.
     mu_prior : Prior
         Mean effect over trials.
+    seed : int
+        Of what was sampled: the combination by PyMC, the fits to reconstructed counts.
+    behind : Behind, optional
+        What reconstructed counts would answer, if that was asked for: no data.
     """
 
     published: Published
@@ -83,6 +92,8 @@ class Reanalysis:
     external_trials: tuple[Published, ...]
     tau_priors: tuple[Prior, ...]
     mu_prior: Prior
+    seed: int = 0
+    behind: Behind | None = None
 
     @property
     def same_side(self) -> float:
@@ -142,6 +153,7 @@ def reanalyze(
     tau_priors: Sequence[Prior] = TAU_PRIORS,
     method: str = "quadrature",
     seed: int = 0,
+    reconstruction: bool | Paper = False,
 ) -> Reanalysis:
     """Posterior probability of benefit from printed numbers, for every prior stance.
 
@@ -165,7 +177,11 @@ def reanalyze(
     method : str
         For the combination with other trials: ``"quadrature"`` (exact) or ``"pymc"``.
     seed : int
-        For ``"pymc"``.
+        For ``"pymc"``, and for the reconstruction.
+    reconstruction : bool or Paper
+        Whether to reconstruct the counts behind the printed numbers too, which takes half a
+        minute: what they would answer stands beside, and is no data. By default from the file that
+        the card names as ``printed_counts``.
 
     Returns
     -------
@@ -176,6 +192,8 @@ def reanalyze(
     ------
     PublishedError
         If the analysis, an external trial, a threshold or the method is unknown or impossible.
+    ReconstructionError
+        If no counts fit what is printed.
     PriorError
         If a stance is unknown or not a prior for a log rate ratio.
 
@@ -192,6 +210,7 @@ def reanalyze(
     """
     _check_published(published)
     one_of(method, METHODS, "method", PublishedError)
+    paper = _paper(published, reconstruction)
     key = published.preferred if analysis is None else analysis
     route, effect = published.effect(key)
     priors = _priors(stances, published.benefit)
@@ -234,7 +253,31 @@ def reanalyze(
         external_trials=others,
         tau_priors=tuple(tau_priors),
         mu_prior=mean_prior,
+        seed=seed,
+        behind=None if paper is None else _behind(paper, seed),
     )
+
+
+def _behind(paper: Paper, seed: int) -> Behind:
+    from bayes_msc.reconstruct.behind import answers_behind
+
+    return answers_behind(paper, seed)
+
+
+def _paper(published: Published, reconstruction: bool | Paper) -> Paper | None:
+    if reconstruction is False:
+        return None
+    # PyMC is imported only where it is needed
+    from bayes_msc.reconstruct.paper import read_paper
+
+    if reconstruction is not True:
+        return reconstruction
+    if not published.printed_counts:
+        raise PublishedError(
+            f"{published.name} names no printed counts to reconstruct from: set printed_counts in "
+            'its TOML file to a file such as "printed.toml" (see bm.read_paper)'
+        )
+    return read_paper(published.printed_counts)
 
 
 def _check_published(value: object) -> None:

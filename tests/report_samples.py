@@ -13,6 +13,9 @@ import xarray as xr
 from bayes_msc.model import Model
 from bayes_msc.published import load_published
 from bayes_msc.reanalysis import Reanalysis, reanalyze
+from bayes_msc.reconstruct import Behind, read_paper
+from bayes_msc.reconstruct.group import LABEL
+from bayes_msc.reconstruct.two_periods import COLUMNS
 from bayes_msc.trial import Trial
 
 CHAINS, DRAWS = 4, 750
@@ -22,6 +25,19 @@ EVIL = '<script>alert("x")</script>'
 @cache
 def founding() -> Reanalysis:
     return reanalyze(load_published("llufriu2014"))
+
+
+@cache
+def with_reconstruction() -> Reanalysis:
+    """Reanalysis with answers of two made-up data sets in place of those of the reconstruction."""
+    rows = [
+        (analysis, who, 0.5, 0.1, 2.5, 0.75, 0.002, 0.04, 2, LABEL)
+        for who in ("all", "without P4")
+        for analysis in ("first period, scan by scan", "both periods: period and baseline")
+    ]
+    steps = pd.DataFrame({"step": ["totals"], "what": ["complete data sets"], "number": [2.0]})
+    made = Behind(read_paper("llufriu2014"), pd.DataFrame(rows, columns=COLUMNS), steps, 2, True)
+    return replace(founding(), behind=made)
 
 
 @cache

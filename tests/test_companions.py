@@ -9,13 +9,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_msc.companions import companions, stored_only
+from bayes_msc.companions import _recipe, companions, ladder_cards, stored_only
 from bayes_msc.comparators import comparators
 from bayes_msc.errors import OutputError
 from bayes_msc.estimands import answer
+from bayes_msc.evidence.trials import Evidence
 from bayes_msc.fit import model_of, trial_of
 from bayes_msc.model import Model
+from bayes_msc.other_family import as_family
+from bayes_msc.parameters import FAMILY_PARAMETERS
 from bayes_msc.prior import Prior
+from bayes_msc.published import load_published
 from bayes_msc.report import build
 from bayes_msc.simulation.calibrating import Calibration
 from bayes_msc.simulation.design import Design
@@ -87,8 +91,62 @@ def test_other_trials_become_a_prior(reconstruction_fit: xr.DataTree) -> None:
     assert row["state"] == "done"
 
 
-def test_no_other_trial_is_no_section(crossover_fit: xr.DataTree) -> None:
-    assert companions(crossover_fit, ["evidence"], external=[]).evidence is None
+@pytest.mark.parametrize("external", [None, []])
+def test_evidence_without_another_trial_says_so(
+    crossover_fit: xr.DataTree, external: list[str] | None
+) -> None:
+    found = companions(crossover_fit, ["evidence"], external=external)
+    assert found.evidence is None
+    assert "--external" in found.skipped["evidence"]
+    results, _ = build(crossover_fit, beside=found)
+    points = [point for section in results.sections for point in section.points]
+    assert any(point.startswith("Not made: evidence: no other trial is named") for point in points)
+
+
+def test_other_trials_are_kept_all_or_none() -> None:
+    row = Evidence.from_ratio("by hand", 0.8, lower=0.5, upper=1.28)
+    printed = load_published("mesems2021")
+    kept = _recipe(["evidence"], ["mesems2021", printed], None, None, 1)
+    assert kept["external"] == [printed.to_toml()] * 2
+    assert kept["lost"] == {}
+    mixed = _recipe(["comparators", "evidence"], [printed, row], None, None, 1)
+    assert mixed["external"] is None
+    assert mixed["parts"] == ["comparators"]
+    assert "TOML" in mixed["lost"]["evidence"]
+
+
+def test_ladder_keeps_terms_and_priors_of_the_fit(crossover: Trial) -> None:
+    mine = (
+        Model.load("crossover-negative-binomial-carryover")
+        .with_prior("period_effect", Prior.normal(0.0, 0.123, "mine"))
+        .with_prior("log_rate", Prior.normal(0.7, 0.9, "mine"))
+        .with_prior("sqrt_overdispersion", Prior.half_normal(0.456, "mine"))
+        .with_covariate("age", Prior.normal(0.0, 0.2, "mine"))
+    )
+    cards = ladder_cards(mine, crossover)
+    assert {card.family for card in cards.values()} == set(FAMILY_PARAMETERS) - {mine.family}
+    shared = [name for name in mine.priors if name != "sqrt_overdispersion"]
+    for card in cards.values():
+        assert card.terms == mine.terms
+        assert card.covariates == ("age",)
+        assert card.log_rate_centre == "none"
+        assert {name: card.priors[name] for name in shared} == {
+            name: mine.priors[name] for name in shared
+        }
+        own = FAMILY_PARAMETERS[card.family]
+        assert set(card.priors) == {*shared, *own}
+        if "sqrt_overdispersion" in own:
+            assert card.priors["sqrt_overdispersion"] == mine.priors["sqrt_overdispersion"]
+    zeros = cards["crossover-zero-inflated-poisson"].priors["zero_inflation"]
+    assert zeros == Model.load("crossover-zero-inflated-poisson").priors["zero_inflation"]
+
+
+def test_another_family_keeps_an_overdispersion_of_either_arm(crossover: Trial) -> None:
+    mine = Model.load("crossover-negative-binomial").with_dispersion("per-arm")
+    other = as_family(mine, crossover, "negative-binomial-1")
+    assert other.dispersion == "per-arm"
+    assert as_family(mine, crossover, "poisson").dispersion == "common"
+    assert as_family(mine, crossover, mine.family) is mine
 
 
 # the shipped calibration

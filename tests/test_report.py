@@ -96,6 +96,7 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
     results, figures = reanalysis
     keys = [section.key for section in results.sections]
     assert keys == [
+        "flow",
         "estimand",
         "stances",
         "evidence",
@@ -106,9 +107,9 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
         "paste",
         "checklists",
     ]
-    assert set(figures) == {"stances", "probability-curves", "forest"}
+    assert set(figures) == {"flow", "stances", "probability-curves", "forest"}
     command = "bayes-msc fit llufriu2014_reconstructed --model crossover-negative-binomial"
-    assert results.sections[6].code == f"{command} --out results2/"
+    assert results.sections[7].code == f"{command} --out results2/"
     html = render_html(results, figures)
     for text in ("10.1371/journal.pone.0113936", "several copies agree", "0.0655", command):
         assert text in html
@@ -118,7 +119,7 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
 
 def test_reanalysis_without_other_trials_says_so() -> None:
     results, figures = build(alone())
-    assert set(figures) == {"stances", "probability-curves"}
+    assert set(figures) == {"flow", "stances", "probability-curves"}
     assert "evidence" not in [section.key for section in results.sections]
     assert "9 patients and no other trial" in results.answer[2]
     draws = np.random.default_rng(3).normal(alone().log_rate_ratio, alone().se, (2, 200_000))
@@ -380,6 +381,7 @@ FOUNDING_TABLES = (
     "consistency",
     "curve",
     "external",
+    "flow",
     "forest",
     "prediction",
     "routes",
@@ -394,6 +396,8 @@ FOUNDING_FILES = {
     "figures/stances.svg",
     "figures/probability-curves.svg",
     "figures/forest.svg",
+    "figures/flow.svg",
+    "figures/flow.png",
     "figures/stances.png",
     "figures/probability-curves.png",
     "figures/forest.png",

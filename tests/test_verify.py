@@ -15,6 +15,7 @@ from report_samples import founding
 
 import bayes_msc as bm
 from bayes_msc.errors import OutputError
+from bayes_msc.evidence.trials import Evidence
 from bayes_msc.fit import repeat, save_fit
 from bayes_msc.prior import Prior
 from bayes_msc.report import build, read_results, write_results
@@ -103,7 +104,9 @@ def test_fit_agrees_bit_for_bit(fast: xr.DataTree, tmp_path: Path) -> None:
 
 
 def test_rope_and_thresholds_are_repeated(fast: xr.DataTree, tmp_path: Path) -> None:
-    statements = bm.summarize(fast, thresholds=[0.9, 0.333], rope=(0.8, 1.25))
+    # more digits than the label shows
+    rope = (0.8, 1.2500004)
+    statements = bm.summarize(fast, thresholds=[0.9, 0.333], rope=rope, exposure=6.0)
     results, figures = build(fast, "typed", statements)
     folder = write_results(
         results, tmp_path / "r", dict(figures), fit=lambda path: save_fit(fast, path)
@@ -111,6 +114,22 @@ def test_rope_and_thresholds_are_repeated(fast: xr.DataTree, tmp_path: Path) -> 
     found = verify(folder)
     assert set(found.statements["verdict"]) == {IDENTICAL}
     assert found.statements["statement"].str.contains("between 0.8 and 1.25").any()
+    assert read_results(folder).recipe["rope"] == list(rope)
+    assert found.statements["statement"].str.contains("per 6 ").any()
+
+
+def test_evidence_given_by_hand_is_named_as_lost(fast: xr.DataTree, tmp_path: Path) -> None:
+    row = Evidence.from_ratio("by hand", 0.8, lower=0.5, upper=1.28, n_active=40, n_control=40)
+    beside = bm.companions(fast, ["evidence"], external=[row])
+    assert beside.evidence is not None
+    results, figures = build(fast, "typed", beside=beside)
+    folder = write_results(
+        results, tmp_path / "r", dict(figures), fit=lambda path: save_fit(fast, path)
+    )
+    found = verify(folder)
+    assert found.ok
+    assert "evidence_answers" in found.not_repeated
+    assert "Cannot be made again: evidence: another trial was given as a row" in str(found)
 
 
 def test_nuts_repeats_its_own_draws(crossover: bm.Trial, crossover_fit: xr.DataTree) -> None:

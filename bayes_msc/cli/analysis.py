@@ -41,14 +41,27 @@ def reanalyze(
         bool, typer.Option("--no-external", help="Leave other trials aside.")
     ] = False,
     threshold: options.Thresholds = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            help="Stand beside it too: reconstruction (counts inferred from print, not data; half "
+            "a minute).",
+        ),
+    ] = None,
     method: Annotated[
         options.Method, typer.Option(help="How to combine trials: exact, or sampled by PyMC.")
     ] = options.Method.quadrature,
     force: options.Force = False,
 ) -> None:
     """Reanalyse a trial from its printed numbers."""
+    from bayes_msc.errors import OutputError, one_of
     from bayes_msc.reanalysis import reanalyze as run
+    from bayes_msc.report.write import check_folder
 
+    for name in beside or ():
+        one_of(name, ("reconstruction",), "part beside printed numbers (--with)", OutputError)
+    check_folder(out, force)
     others = None if external is None else [options.published(name) for name in external]
     result = run(
         options.published(trial),
@@ -57,6 +70,7 @@ def reanalyze(
         external=[] if no_external else others,
         thresholds=threshold,
         method=method.value,
+        reconstruction=bool(beside),
     )
     read = external if external else [other.name for other in result.external_trials]
     results = _write(result, out, force, inputs([trial, *read]))

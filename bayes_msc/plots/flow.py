@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from bayes_msc.plots import style
@@ -30,9 +31,44 @@ def flow(table: pd.DataFrame, active: str, unit: str = "scan", label: str = "") 
     label : str
         What the counts are if they are not data.
     """
+    total = int(table.drop_duplicates("group")["patients"].sum())
+    texts = [_counted(row, unit) for _, row in table.iterrows()]
+    return _boxes(table.assign(text=texts), f"{total} patients in the analysis", active, label)
+
+
+def printed_flow(table: pd.DataFrame, active: str) -> Figure:
+    """Draw the flow of patients as far as it is printed.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a sequence and period, or an arm: ``group``, ``period``, ``treatment``,
+        ``patients`` who began and who ``left`` (NaN where not known), ``note``.
+    active : str
+        Label of the active treatment, which is drawn dark.
+    """
+    began = table.loc[table["period"] == 1, "patients"]
+    top = "patients" if began.isna().any() else f"{began.sum():g} patients"
+    texts = [_told(row) for _, row in table.iterrows()]
+    return _boxes(table.assign(text=texts), top, active, "")
+
+
+def _told(row: pd.Series[float]) -> str:
+    if row["patients"] != row["patients"]:
+        return "numbers not known here"
+    lines = [f"{row['patients']:g} patients began"]
+    if row["left"] != row["left"]:
+        lines.append("who left: not known here")
+    elif row["left"]:
+        said = f"{row['left']:g} left {row['note']}".strip()
+        lines.append(fill(said, 30, max_lines=3, placeholder=" …"))
+    return "\n".join(lines)
+
+
+def _boxes(table: pd.DataFrame, top: str, active: str, label: str) -> Figure:
+    """Draw one box a row, with its ``text`` below its treatment."""
     groups = list(dict.fromkeys(table["group"]))
     periods = int(table["period"].max())
-    total = int(table.drop_duplicates("group")["patients"].sum())
     with style.look():
         figure = style.new_figure(1.5 + 1.05 * periods, label)
         axes = figure.subplots()
@@ -40,10 +76,11 @@ def flow(table: pd.DataFrame, active: str, unit: str = "scan", label: str = "") 
         axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set_ylim(-periods - 0.55, 1.5)
         middle = (len(groups) - 1) / 2
-        _box(axes, middle, 1.15, f"{total} patients in the analysis")
+        _box(axes, middle, 1.15, top)
         for place, group in enumerate(groups):
             own = table[table["group"] == group]
-            n = int(own["patients"].iloc[0])
+            n = float(own["patients"].iloc[0])
+            size = f": {n:g} patients" if n == n else ""
             corners = [(middle, 1.15), (middle, 0.7), (place, 0.7), (place, -periods)]
             for start, end in pairwise(corners):
                 # an arrow without a head: a line would be read out as values
@@ -51,9 +88,9 @@ def flow(table: pd.DataFrame, active: str, unit: str = "scan", label: str = "") 
                 ends = {"shrinkA": 0, "shrinkB": 0}
                 # below the boxes, whichever is drawn first
                 axes.annotate("", end, start, arrowprops={**arrow, **ends}, zorder=1)
-            _box(axes, place, 0.25, f"{_short(group, len(groups))}: {n} patients")
+            _box(axes, place, 0.25, f"{_short(group, len(groups))}{size}")
             for _, row in own.iterrows():
-                _period(axes, place, row, active, unit, periods > 1)
+                _period(axes, place, row, active, periods > 1)
     return figure
 
 
@@ -62,20 +99,22 @@ def _short(text: str, groups: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def _period(
-    axes: Axes, place: int, row: pd.Series[float], active: str, unit: str, several: bool
-) -> None:
-    height = -float(row["period"])
-    treatment = str(row["treatment"])
-    title = f"Period {row['period']:g}: {treatment}" if several else treatment
+def _counted(row: pd.Series[float], unit: str) -> str:
     words = [
-        title if len(title) <= 30 else f"{title[:29]}…",
         f"{row['seen_patients']:g} of {row['patients']:g} patients seen",
         f"{row['seen']:g} of {row['expected']:g} {unit}s counted",
     ]
     if row["left"]:
         words.append(f"left here: {row['left']:g}")
-    _box(axes, place, height, "\n".join(words), dark=treatment == active)
+    return "\n".join(words)
+
+
+def _period(axes: Axes, place: int, row: pd.Series[float], active: str, several: bool) -> None:
+    height = -float(row["period"])
+    treatment = str(row["treatment"])
+    title = f"Period {row['period']:g}: {treatment}" if several else treatment
+    words = title if len(title) <= 30 else f"{title[:29]}…"
+    _box(axes, place, height, f"{words}\n{row['text']}", dark=treatment == active)
 
 
 def _box(axes: Axes, x: float, y: float, text: str, dark: bool | None = None) -> None:

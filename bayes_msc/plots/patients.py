@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 #: Patients whose names fit beside a figure of one page, and inches of the tallest figure.
 NAMED, TALLEST = 60, 8.5
 PANELS = 24
-TIMES = {"month": "month", "scan": "scan", "period": "period"}
 
 
 def trajectories(trial: Trial) -> Figure:
@@ -32,6 +31,8 @@ def trajectories(trial: Trial) -> Figure:
         The trial; what its counts are, if not data, is written on the figure.
     """
     data, time = _with_time(trial.data)
+    if time == "scan" and trial.exposure_unit != "scan":
+        time = "visit"
     with style.look():
         if trial.n_patients <= PANELS:
             return _panel_a_patient(trial, data, time)

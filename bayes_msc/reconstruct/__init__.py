@@ -4,6 +4,7 @@ Everything that comes out of this package is a reconstruction, not data.
 """
 
 from bayes_msc.reconstruct.averaging import Averaged, average_reconstruction, average_trials
+from bayes_msc.reconstruct.behind import Behind, answers_behind
 from bayes_msc.reconstruct.coverage import coverage_check
 from bayes_msc.reconstruct.group import Group, reconstruct_group
 from bayes_msc.reconstruct.options import regression_options
@@ -15,10 +16,12 @@ from bayes_msc.reconstruct.whole import Reconstruction, reconstruct
 
 __all__ = [
     "Averaged",
+    "Behind",
     "Group",
     "GroupSummary",
     "Paper",
     "Reconstruction",
+    "answers_behind",
     "average_reconstruction",
     "average_trials",
     "coverage_check",

@@ -163,6 +163,8 @@ class Paper:
     tests: tuple[RankTest, ...] = ()
     regressions: tuple[Regression, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    #: The text of its file, to read it again; a paper that was changed since has another one.
+    toml: str = field(default="", repr=False, compare=False)
 
     def _repr_html_(self) -> str:
         arms = {name: f"{first} first, {n} patients" for name, (first, n) in self.arms.items()}
@@ -193,7 +195,7 @@ class Paper:
         """Return the paper with another summary at one place."""
         changed = list(self.groups)
         changed[place] = replace(changed[place], summary=summary)
-        return replace(self, groups=tuple(changed))
+        return replace(self, groups=tuple(changed), toml="")
 
 
 def read_paper(source: str | Path) -> Paper:
@@ -257,6 +259,7 @@ def parse_paper(text: str, name: str) -> Paper:
         tests=tuple(_test(entry) for entry in content.get("tests", ())),
         regressions=tuple(_regression(entry, arms) for entry in content.get("regressions", ())),
         notes=tuple(str(note) for note in content.get("notes", ())),
+        toml=text,
     )
 
 

@@ -83,7 +83,7 @@ def build(
         "leave_one_out": leave_one_out(fit),
         "rootogram": rootogram(fit),
         "flow": flow(trial),
-        "planned_scans": planned_scans(trial),
+        "planned_scans": _planned(trial),
     }
     made = beside.recipe if beside else {}
     beside = as_stated(stored_only(fit) if beside is None else beside, full)
@@ -147,6 +147,13 @@ def as_stated(beside: Companions, full: Mapping[str, pd.DataFrame]) -> Companion
     if len(one):
         table.loc[first, "mcse"] = float(one["mcse"].iloc[0])
     return replace(beside, changes=table)
+
+
+def _planned(trial: Trial) -> pd.DataFrame:
+    """What was planned; what is no scan is not called one."""
+    plan = planned_scans(trial)
+    named = {} if trial.exposure_unit == "scan" else {"scan": "visit"}
+    return plan.assign(unit=plan["unit"].replace(named))
 
 
 def _lost(flow_table: pd.DataFrame) -> int:

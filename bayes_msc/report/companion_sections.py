@@ -175,10 +175,15 @@ def two_answers(table: pd.DataFrame) -> Section:
 def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
     """The classical answers beside ours."""
     ratios = _beside_methods(table, table_of_changes)
-    spoken = [
+    silent = table["estimate"].isna() & table["p_value"].isna()
+    without = (
+        " Methods that give no answer here stand in the next table, with the reason."
+        if silent.any()
+        else ""
+    )
+    said = [
         f"{row['name']}: {prose.ratio(row['median'])}, {prose.span(row['lower'], row['upper'])}."
         for _, row in ratios.iterrows()
-        if row["median"] == row["median"]
     ]
     return Section(
         "comparators",
@@ -191,7 +196,7 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
         tables=(
             Table(
                 "comparators",
-                "Estimate, 95 % interval and two-sided p-value of each method.",
+                f"Estimate, 95 % interval and two-sided p-value of each method.{without}",
                 (
                     Column("method", ("method",)),
                     Column("of", ("estimand",)),
@@ -199,7 +204,7 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
                     Column("95 % interval", ("interval",)),
                     Column("p", ("p_value",), "p"),
                 ),
-                _finite(table),
+                _finite(table[~silent]),
             ),
             Table(
                 "comparators-when",
@@ -218,7 +223,7 @@ def frequentist(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> Section:
                 "Ratios of rates by each method that gives one, with 95 % intervals, below the "
                 "answer of this report (blue). At the right p-values, and for this report the "
                 "probability of benefit.",
-                "Ratios of rates by method. " + " ".join(spoken),
+                "Ratios of rates by method. " + " ".join(said),
             ),
         ),
     )
@@ -251,7 +256,7 @@ def _beside_methods(table: pd.DataFrame, table_of_changes: pd.DataFrame) -> pd.D
             "ours": False,
         }
         for _, row in table.iterrows()
-        if "ratio" in row["estimand"]
+        if "ratio" in row["estimand"] and row["estimate"] == row["estimate"]
     ]
     return pd.DataFrame([ours, *rows])
 

@@ -55,7 +55,7 @@ def flow(table: pd.DataFrame, plan: pd.DataFrame, before: pd.DataFrame, trial: T
                 tuple(columns),
                 table,
             ),
-            *_baseline(before, group, trial),
+            *_baseline(_in_order(before, table), group, trial),
         ),
         figures=(
             Figure(
@@ -73,6 +73,12 @@ def flow(table: pd.DataFrame, plan: pd.DataFrame, before: pd.DataFrame, trial: T
             ),
         ),
     )
+
+
+def _in_order(before: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Groups in the order of the flow."""
+    order = list(dict.fromkeys(table["group"]))
+    return before.sort_values("group", key=lambda names: names.map(order.index), kind="stable")
 
 
 def _baseline(before: pd.DataFrame, group: str, trial: Trial) -> tuple[Table, ...]:

@@ -37,11 +37,13 @@ def names_in(source: Reanalysis | xr.DataTree) -> tuple[str, ...]:
 
     if isinstance(source, Reanalysis):
         trials = (source.published, *source.external_trials)
-        return telling(
+        words = [
             name
             for trial in trials
             for name in (trial.active.label, trial.control.label, trial.short_title, trial.endpoint)
-        )
+        ]
+        flow = [name for row in source.published.flow for name in (row.group, row.treatment)]
+        return telling([*words, *flow])
     from bayes_msc.fit import trial_of
 
     trial = trial_of(source)

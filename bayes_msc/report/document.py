@@ -113,6 +113,8 @@ def _opening(results: Results) -> Iterator[Block]:
 
 def _section(section: Section, counter: _Counter) -> Iterator[Block]:
     yield Heading(section.heading, key=section.key)
+    if section.label:
+        yield Paragraph(section.label, "label")
     for notice in section.notices:
         yield Paragraph(f"Check failed. {notice}", "notice")
     for paragraph in section.paragraphs:
@@ -122,32 +124,36 @@ def _section(section: Section, counter: _Counter) -> Iterator[Block]:
     if section.code:
         yield Code(section.code)
     for table in section.tables:
-        yield counter.grid(table)
+        yield counter.grid(table, section.label)
     for figure in section.figures:
-        yield counter.picture(figure)
+        yield counter.picture(figure, section.label)
 
 
 class _Counter:
     """Numbers tables and figures, and puts the label of what is not data into each caption."""
 
     def __init__(self, label: str) -> None:
-        self._label = f" ({label})" if label else ""
+        self._label = label
         self._tables = self._figures = 0
 
-    def grid(self, table: Table) -> Grid:
+    def grid(self, table: Table, label: str) -> Grid:
         self._tables += 1
         shown = table.shown()
         headings = tuple(str(name) for name in shown.columns)
         rows = tuple(tuple(str(cell) for cell in row) for row in shown.to_numpy())
         numeric = tuple(i > 0 and c.format not in WORDS for i, c in enumerate(table.columns))
-        caption = table.caption + self._label
+        caption = table.caption + self._marked(label)
         widths = _widths(headings, rows, numeric)
         return Grid(self._tables, table.name, caption, headings, rows, numeric, widths)
 
-    def picture(self, figure: Figure) -> Picture:
+    def picture(self, figure: Figure, label: str) -> Picture:
         self._figures += 1
-        caption = figure.caption + self._label
+        caption = figure.caption + self._marked(label)
         return Picture(self._figures, figure.name, caption, figure.alt)
+
+    def _marked(self, label: str) -> str:
+        shown = label or self._label
+        return f" ({shown})" if shown else ""
 
 
 def _widths(
@@ -178,5 +184,7 @@ def manifest_lines(manifest: Mapping[str, Any]) -> Iterator[str]:
     """Yield the manifest line by line, as the web page shows it."""
     for key, value in manifest.items():
         items = value.items() if isinstance(value, Mapping) else ()
+        if value == {}:
+            value = "none"
         shown = ", ".join(f"{name} {item}" for name, item in items) if items else str(value)
         yield f"{str(key).replace('_', ' ')}: {shown}"

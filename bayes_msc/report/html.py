@@ -77,7 +77,7 @@ def render_html(results: Results, figures: Mapping[str, str]) -> str:
             parts=parts,
             places=interactive.places_of(results, parts),
             data={name: htmlsafe_json_dumps(data) for name, data in parts.items()},
-            table=lambda item: table_html(item, results.label),
+            table=table_html,
             figure=lambda item: figure_html(item, figures[item.name]),
         )
     )

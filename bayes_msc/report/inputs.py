@@ -54,8 +54,12 @@ def bundled_hash(name: str) -> str | None:
 
 def fit_recipe(statements: pd.DataFrame) -> dict[str, Any]:
     """Return what ``summarize`` was asked for; the rest of a fit's recipe is in its attributes."""
+    asked = statements.attrs.get("asked")
+    if asked is not None:
+        return dict(asked)
     below = statements[statements["statement"] == "prob_rate_ratio_below"]
-    return {"thresholds": [float(c) for c in below["threshold"]]}
+    thresholds = [float(c) for c in below["threshold"]]
+    return {"thresholds": thresholds, "rope": None, "exposure": 1.0, "seed": 1}
 
 
 def reanalysis_recipe(result: Reanalysis) -> dict[str, Any]:
@@ -70,4 +74,8 @@ def reanalysis_recipe(result: Reanalysis) -> dict[str, Any]:
         "mu_prior": result.mu_prior.to_table(),
         "tau_priors": [prior.to_table() for prior in result.tau_priors],
         "method": "quadrature" if external.empty else str(external["method"].iloc[0]),
+        "seed": result.seed,
+        "reconstruction": None
+        if result.behind is None
+        else {"name": result.behind.paper.name, "text": result.behind.paper.toml},
     }

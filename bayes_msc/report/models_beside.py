@@ -12,6 +12,7 @@ from bayes_msc.report.results import Column, Figure, Section, Table
 
 if TYPE_CHECKING:
     from bayes_msc.compare import Comparison
+    from bayes_msc.evidence.trials import Evidence
     from bayes_msc.trial import Trial
 
 #: A rate ratio with what is said of it.
@@ -151,14 +152,13 @@ def borrowed(found: Borrowing, trial: Trial) -> Section:
     )
 
 
-def _reported(row: object) -> dict[str, object]:
+def _reported(row: Evidence) -> dict[str, object]:
     from bayes_msc.evidence.trials import reported
 
-    assert not isinstance(row, str)
-    middle, lower, upper = reported(row)  # type: ignore[arg-type]
+    middle, lower, upper = reported(row)
     return {
-        "trial": row.trial,  # type: ignore[attr-defined]
-        "n": row.n if row.n is not None else float("nan"),  # type: ignore[attr-defined]
+        "trial": row.trial,
+        "n": row.n if row.n is not None else float("nan"),
         "median": middle,
         "lower": lower,
         "upper": upper,

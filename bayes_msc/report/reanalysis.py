@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayes_msc import plots
 from bayes_msc.printed import CERTAINTY
+from bayes_msc.report import behind_sections as behind
 from bayes_msc.report import prose
 from bayes_msc.report import reanalysis_sections as parts
 from bayes_msc.report.checklists import with_checklists
@@ -50,11 +51,13 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
     table, published = by_stance(result.statements), result.published
     paper = paste(reanalysis_methods(result), reanalysis_results(result, table))
     sections = (
+        behind.flow(published),
         of_reanalysis(result),
         parts.stances(result, table),
         parts.evidence(result),
         parts.prediction(result),
         parts.paper(result),
+        behind.reconstructed(result),
         parts.assumed(result),
         parts.patients(result),
         paper,
@@ -75,8 +78,7 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
             "external": {trial.name: trial.sha256 for trial in result.external_trials},
             "analysis": result.analysis,
             "route": result.route,
-            "method": "closed form or quadrature; nothing was sampled, so there is no seed",
-            "versions": made_with(("numpy", "scipy", "pandas", "matplotlib")),
+            **_made(result),
             **stamp(command),
         },
         bibliography=bibliography(paper.paragraphs, sources),
@@ -84,6 +86,18 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
         panel=panel_of_reanalysis(result, headline(table["stance"])),
     )
     return with_checklists(results), _draw(result)
+
+
+def _made(result: Reanalysis) -> dict[str, object]:
+    packages = ("numpy", "scipy", "pandas", "matplotlib")
+    exact = "closed form or quadrature; nothing was sampled, so there is no seed"
+    if result.behind is None:
+        return {"method": exact, "versions": made_with(packages)}
+    refits = (
+        "closed form or quadrature from the printed numbers; the fits to reconstructed counts by "
+        f"importance sampling, seed {result.seed}"
+    )
+    return {"method": refits, "versions": made_with((*packages, "pymc", "pytensor", "numba"))}
 
 
 def by_stance(statements: pd.DataFrame) -> pd.DataFrame:
@@ -178,7 +192,12 @@ def _printed(trial: Published, row: pd.Series[float]) -> str:
 
 def _all_tables(result: Reanalysis) -> dict[str, pd.DataFrame]:
     names = ("statements", "consistency", "routes", "external", "forest", "prediction", "curve")
-    return {name: getattr(result, name) for name in names}
+    found = {name: getattr(result, name) for name in names}
+    beside = {
+        "flow": behind.flow_table(result.published),
+        "reconstruction": behind.answers_table(result),
+    }
+    return found | {name: frame for name, frame in beside.items() if len(frame)}
 
 
 def _source(published: Published) -> Source:
@@ -198,4 +217,10 @@ def _draw(result: Reanalysis) -> Pictures:
     }
     if not result.external.empty:
         figures["forest"] = plots.forest(result.forest, benefit)
+    if result.published.flow:
+        rows = behind.flow_table(result.published)
+        figures["flow"] = plots.printed_flow(rows, result.published.active.label)
+    if result.behind is not None:
+        rows = behind.figure_rows(behind.answers_table(result))
+        figures["reconstruction"] = plots.answers(rows, label=result.behind.label)
     return Pictures(figures)

@@ -304,9 +304,15 @@ def assumed(result: Reanalysis) -> Section:
 
 def patients(result: Reanalysis) -> Section | None:
     """Pointer to the patient-level analysis; None if there is none."""
-    related = result.published.related_trial
+    published = result.published
+    related = published.related_trial
     if not related:
         return None
+    more = (
+        "What reconstructed counts would answer can stand in this report too: bayes-msc reanalyze "
+        f"{published.name} --with reconstruction --out results/ (half a minute).",
+    )
+    wanted = bool(published.printed_counts) and result.behind is None
     return Section(
         "patients",
         "Go on: patient by patient",
@@ -314,6 +320,7 @@ def patients(result: Reanalysis) -> Section | None:
             "A printed summary hides who carried the effect. The same trial can be analysed by "
             "patient and scan. Where its name says so, those counts are a reconstruction from what "
             "is printed, not data, and the report on them says so everywhere.",
+            *(more if wanted else ()),
         ),
         code=f"bayes-msc fit {related} --model crossover-negative-binomial --out results2/",
     )

@@ -85,6 +85,7 @@ class Section:
     """One section: heading, paragraphs, points, a command, tables and figures, in this order.
 
     ``notices`` name the failed checks on which its numbers depend; they stand above them.
+    ``label`` says what its counts are if they are not data, where the rest of the report is.
     """
 
     key: str
@@ -95,6 +96,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     notices: tuple[str, ...] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,9 @@ def to_json(results: Results) -> str:
         "question": results.question,
         "answer": list(results.answer),
         "tables": {name: _frame_out(frame) for name, frame in results.tables.items()},
-        "sections": [_section_out(section, results.label) for section in results.sections],
+        "sections": [
+            _section_out(section, section.label or results.label) for section in results.sections
+        ],
         "sources": [vars(source) for source in results.sources],
         "manifest": dict(results.manifest),
         "bibliography": results.bibliography,
@@ -298,6 +302,7 @@ def _section_in(content: dict[str, Any]) -> Section:
         tables,
         figures,
         tuple(content["notices"]),
+        content["label"],
     )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import product
 
 import pandas as pd
 
 from bayes_msc.errors import ModelError, one_of
-from bayes_msc.fit import card_for
 from bayes_msc.missing import carry_forward, plan_of
 from bayes_msc.model import Model
+from bayes_msc.other_family import as_family
 from bayes_msc.parameters import FAMILY_PARAMETERS
 from bayes_msc.prior import Prior, stances
 from bayes_msc.trial import Trial
@@ -106,7 +106,9 @@ class Grid:
 
     def model_of(self, one: Specification) -> Model:
         """Return the model of a specification."""
-        model = _of_family(self.model, self.trial, one.family)
+        model = as_family(self.model, self.trial, one.family)
+        if model.dispersion != "common":
+            model = model.with_dispersion("common")
         if one.dispersion == "per arm":
             model = model.with_dispersion("per-arm")
         if one.dispersion == "set to 1":
@@ -268,20 +270,6 @@ _REASONS: Mapping[str, Callable[[Specification, Trial], bool]] = {
         one.baseline != "none" and not trial.has_baseline
     ),
 }
-
-
-def _of_family(model: Model, trial: Trial, family: str) -> Model:
-    """Return the model with another family: its own priors, and the card's for what is new."""
-    if family == model.family:
-        return model.with_dispersion("common") if model.dispersion != "common" else model
-    card = Model.load(card_for(trial, family)).for_design(model.design)
-    for name in model.covariates:
-        card = card.with_covariate(name, model.priors[f"covariate_{name}"])
-    shared = [name for name in card.priors if name in model.priors and name != "log_rate"]
-    for name in shared:
-        card = card.with_prior(name, model.priors[name])
-    rate = {**card.priors, "log_rate": model.priors["log_rate"]}
-    return replace(card, priors=rate, log_rate_centre=model.log_rate_centre)
 
 
 def _with_terms(model: Model, one: Specification) -> Model:

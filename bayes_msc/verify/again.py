@@ -72,6 +72,8 @@ def steps(results: Results, folder: Path, *, moves: bool = True) -> list[Step]:
         kept = [step for step in found if moves or not step.name.startswith("sensitivity")]
         return merged(kept)
     if results.kind != "fit":
+        if results.recipe.get("reconstruction"):
+            return [Step("reanalysis", "exact, and from reconstructed counts", 10, 40.0)]
         return [Step("reanalysis", "exact, under every stance", 0, 3.0)]
     from bayes_msc.fit import load_fit, model_of, trial_of
 
@@ -149,32 +151,17 @@ def _fit_again(results: Results, folder: Path, cores: int | None) -> Results:
     from bayes_msc.estimands import summarize
     from bayes_msc.fit import load_fit, repeat
 
-    stored = results.tables["statements"]
+    recipe = results.recipe
     again = repeat(load_fit(folder / FIT), cores=cores, progress=False)
     statements = summarize(
         again,
-        thresholds=results.recipe.get("thresholds") or _thresholds(stored),
-        rope=_rope(stored),
-        exposure=float(results.recipe.get("exposure", 1.0)),
+        thresholds=recipe["thresholds"],
+        rope=tuple(recipe["rope"]) if recipe["rope"] else None,
+        exposure=recipe["exposure"],
+        seed=recipe["seed"],
     )
-    beside = companions_again(
-        again, results.recipe.get("beside", {}), results.tables.get("calibration")
-    )
+    beside = companions_again(again, recipe.get("beside", {}), results.tables.get("calibration"))
     return _as_read(build(again, statements=statements, beside=beside)[0])
-
-
-def _thresholds(statements: pd.DataFrame) -> list[float]:
-    below = statements[statements["statement"] == "prob_rate_ratio_below"]
-    return [float(c) for c in below["threshold"]]
-
-
-def _rope(statements: pd.DataFrame) -> tuple[float, float] | None:
-    """Limits of practical equivalence, as the statement on them names them."""
-    said = statements.loc[statements["statement"] == "prob_in_rope", "label"]
-    if said.empty:
-        return None
-    low, high = said.iloc[0].split(" between ")[1].split(" and ")
-    return float(low), float(high)
 
 
 def check_recipe(results: Results) -> None:
@@ -187,7 +174,8 @@ def check_recipe(results: Results) -> None:
     lacking = "plan_sha256" in results.manifest and not {"counts", "published"} & set(
         results.recipe
     )
-    if (results.kind != "fit" and not results.recipe) or lacking:
+    needed = "rope" if results.kind == "fit" else "published"
+    if needed not in results.recipe or lacking:
         raise OutputError(
             "these results were written by a version that did not store what is needed to run "
             f"them again: type the command once more ({results.manifest.get('command')})"
@@ -198,8 +186,10 @@ def _reanalyse_again(results: Results) -> Reanalysis:
     from bayes_msc.prior import Prior
     from bayes_msc.published import parse_published
     from bayes_msc.reanalysis import reanalyze
+    from bayes_msc.reconstruct import parse_paper
 
     recipe = results.recipe
+    kept = recipe["reconstruction"]
     return reanalyze(
         parse_published(recipe["published"], "the trial in results.json"),
         stances={name: Prior.from_table(t) for name, t in recipe["stances"].items()},
@@ -209,4 +199,6 @@ def _reanalyse_again(results: Results) -> Reanalysis:
         mu_prior=Prior.from_table(recipe["mu_prior"]),
         tau_priors=[Prior.from_table(table) for table in recipe["tau_priors"]],
         method=recipe["method"],
+        seed=recipe["seed"],
+        reconstruction=parse_paper(kept["text"], kept["name"]) if kept else False,
     )

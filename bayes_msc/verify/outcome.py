@@ -43,6 +43,9 @@ class Verification:
         ``package, stored, here``: packages whose version is another one now.
     not_repeated : tuple of str
         Tables that were not made again.
+    lost : tuple of str
+        Parts that the results do not keep what it takes to make again, and why; the words of the
+        report are not compared then.
     """
 
     inputs: pd.DataFrame
@@ -50,6 +53,7 @@ class Verification:
     words: pd.DataFrame
     versions: pd.DataFrame
     not_repeated: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def reproduced(self) -> bool:
@@ -101,6 +105,8 @@ def _lines(found: Verification) -> Iterator[str]:
         yield from _named(found.statements[found.statements["verdict"] == name], name)
     for place in found.other_words[:MOST]:
         yield f"DIFFERS: the words at {place}, although every number is the same"
+    for words in found.lost:
+        yield f"Cannot be made again: {words}."
     if found.not_repeated:
         yield f"Not made again: {', '.join(found.not_repeated)}."
 

@@ -83,6 +83,9 @@ def verify(
     stored = _tables(results, folder)
     made = {**again.results.tables, **_prefixed(again.sensitivity)}
     exact = results.recipe.get("method") == "quadrature"
+    lost = results.recipe.get("beside", {}).get("lost", {})
+    # sentences and checklists speak of a part that cannot be made again
+    words = [] if lost else list(words_of(results, again.results))
     setting = numbers.Setting(exact, versions.empty)
     found = [
         row
@@ -93,9 +96,10 @@ def verify(
     return Verification(
         pd.DataFrame(list(_inputs(results, folder, again, versions)), columns=list(read.COLUMNS)),
         pd.DataFrame(found, columns=list(numbers.COLUMNS)),
-        pd.DataFrame(list(words_of(results, again.results)), columns=list(WORDS)),
+        pd.DataFrame(words, columns=list(WORDS)),
         versions,
         tuple(name for name in stored if name not in made),
+        tuple(f"{name}: {why}" for name, why in lost.items()),
     )
 
 

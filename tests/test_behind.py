@@ -1,0 +1,191 @@
+"""What stands behind printed numbers: who took part, and reconstructed counts, never as data."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from report_samples import alone, founding, with_reconstruction
+
+import bayes_msc as bm
+from bayes_msc.errors import PublishedError, ReconstructionError
+from bayes_msc.printed import FlowRow
+from bayes_msc.published import parse_published
+from bayes_msc.reconstruct import Behind, Paper, parse_paper
+from bayes_msc.reconstruct.behind import answers_behind
+from bayes_msc.reconstruct.group import LABEL
+from bayes_msc.report import Results, build, csv_tables, from_json, render_html, to_json
+from bayes_msc.report import behind_sections as parts
+from bayes_msc.report.document import blocks
+from bayes_msc.report.write import write_results
+from bayes_msc.verify import IDENTICAL, verify
+
+
+def section(results: Results, key: str) -> object:
+    return next((s for s in results.sections if s.key == key), None)
+
+
+# who took part
+
+
+def test_flow_adds_up_to_the_arms_of_the_first_period() -> None:
+    for name, total in (("llufriu2014", 9), ("mesems2021", 144)):
+        published = bm.load_published(name)
+        first = {row.treatment: row.patients for row in published.flow if row.period == 1}
+        arms = (published.active, published.control)
+        assert first == {arm.label: arm.n for arm in arms}
+        assert sum(arm.n for arm in arms) == total
+
+
+def test_who_left_is_missing_in_the_next_period() -> None:
+    rows = {(row.group, row.period): row for row in bm.load_published("llufriu2014").flow}
+    for group in {group for group, _ in rows}:
+        one, two = rows[group, 1], rows[group, 2]
+        assert one.patients is not None
+        assert one.left is not None
+        assert two.patients == one.patients - one.left
+        assert {one.treatment, two.treatment} == {"MSC", "placebo"}
+
+
+def test_flow_survives_its_text() -> None:
+    published = bm.load_published("llufriu2014")
+    again = parse_published(published.to_toml())
+    # nobody left is not the same as not known
+    assert again.flow == published.flow
+    assert {row.left for row in again.flow} == {0, 1}
+    assert {row.left for row in bm.load_published("mesems2021").flow} == {None}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"period": 3}, "period is 3"),
+        ({"patients": 4, "left": 5}, "left is 5 of 4"),
+        ({"left": 1}, "give both"),
+        ({"group": " "}, "name both"),
+        ({"certainty": "sure"}, "choose one of high"),
+    ],
+)
+def test_impossible_flow_is_refused(fault: dict[str, object], message: str) -> None:
+    good = {"group": "drug first", "treatment": "drug", "certainty": "high"}
+    with pytest.raises(PublishedError, match=message):
+        FlowRow(**{**good, **fault})  # type: ignore[arg-type]
+
+
+def test_two_rows_of_one_place_are_refused() -> None:
+    published = bm.load_published("llufriu2014")
+    with pytest.raises(PublishedError, match="two rows of one group"):
+        replace(published, flow=(published.flow[0], published.flow[0]))
+
+
+def test_flow_says_what_is_known() -> None:
+    results, figures = build(founding())
+    found = section(results, "flow")
+    assert "Left: 1 on placebo, at month 5, after three relapses." in found.paragraphs[0]
+    assert "flow" in figures
+    assert "4 began, left: 1, at month 5, after three relapses." in found.figures[0].alt
+    other, _ = build(bm.reanalyze(bm.load_published("mesems2021"), external=[]))
+    assert "How many left is not known here." in section(other, "flow").paragraphs[0]
+    nothing = replace(bm.load_published("mesems2021"), flow=())
+    assert section(build(bm.reanalyze(nothing))[0], "flow") is None
+
+
+# reconstructed counts
+
+
+def test_reconstruction_is_labelled_wherever_it_is_shown() -> None:
+    results, figures = build(with_reconstruction())
+    found = section(results, "reconstruction")
+    assert found.label == LABEL
+    html = render_html(results, figures)
+    start = html.index('id="reconstruction"')
+    shown = html[start : html.index("</section>", start)]
+    # above the words, in both captions of tables, in that of the figure
+    assert shown.count(LABEL) >= 4 + 4
+    assert "reconstruction" in figures
+    captions = [b.caption for b in blocks(results) if "reconstruction" in getattr(b, "name", "")]
+    assert len(captions) == 3
+    assert all(LABEL in caption for caption in captions)
+    table = pd.read_csv(StringIO(csv_tables(results)["reconstruction"]))
+    assert list(table["from"]) == ["print"] + [LABEL] * 4
+    # and nothing else is
+    assert results.label == ""
+    assert LABEL not in html[: html.index('id="stances"')]
+    again = from_json(to_json(results))
+    assert section(again, "reconstruction").label == LABEL
+    assert render_html(again, figures) == html
+
+
+def test_printed_answer_stands_above_under_the_same_prior() -> None:
+    first = parts.answers_table(with_reconstruction()).iloc[0]
+    weak = founding().statements.query("stance == 'weak'")
+    ratio = weak[weak["statement"] == "rate_ratio"].iloc[0]
+    assert (first["median"], first["lower"], first["upper"]) == tuple(
+        ratio[["median", "lower", "upper"]]
+    )
+    assert first["probability"] == weak[weak["threshold"] == 1.0]["probability"].iloc[0]
+    assert first["mcse"] == 0
+
+
+def test_report_without_it_says_how_to_get_it() -> None:
+    results, _ = build(alone())
+    assert section(results, "reconstruction") is None
+    said = " ".join(section(results, "patients").paragraphs)
+    assert "bayes-msc reanalyze llufriu2014 --with reconstruction" in said
+    assert "--with" not in " ".join(section(build(with_reconstruction())[0], "patients").paragraphs)
+
+
+def test_trial_without_printed_counts_is_refused() -> None:
+    with pytest.raises(PublishedError, match="printed_counts"):
+        bm.reanalyze(bm.load_published("mesems2021"), reconstruction=True)
+
+
+def test_parallel_paper_is_refused() -> None:
+    paper = replace(bm.read_paper("llufriu2014"), periods=1)
+    with pytest.raises(ReconstructionError, match="one period"):
+        answers_behind(paper)
+
+
+def test_verify_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Paper, int]] = []
+
+    def behind(paper: Paper, seed: int = 1) -> Behind:
+        asked.append((paper, seed))
+        made = with_reconstruction().behind
+        assert made is not None
+        return made
+
+    monkeypatch.setattr(sys.modules[answers_behind.__module__], "answers_behind", behind)
+    result = bm.reanalyze(bm.load_published("llufriu2014"), reconstruction=True, seed=7)
+    results, figures = build(result)
+    folder = write_results(results, tmp_path / "r", dict(figures))
+    found = verify(folder)
+    assert found.ok
+    assert set(found.statements["verdict"]) == {IDENTICAL}
+    assert "reconstruction" in set(found.statements["table"])
+    (first, one), (second, two) = asked
+    assert first == second
+    assert one == two == 7
+
+
+def test_paper_keeps_its_text_until_it_is_changed() -> None:
+    paper = bm.read_paper("llufriu2014")
+    assert parse_paper(paper.toml, paper.name) == paper
+    assert paper.with_group(0, paper.groups[0].summary).toml == ""
+
+
+@pytest.mark.slow
+def test_founding_reconstruction_answers_beside_print() -> None:
+    result = bm.reanalyze(bm.load_published("llufriu2014"), reconstruction=True)
+    assert result.behind is not None
+    assert (result.behind.sets, result.behind.complete) == (6, True)
+    table = parts.answers_table(result).query("patients == 'all'").set_index("analysis")
+    printed = next(name for name in table.index if name.startswith("printed"))
+    same = table.loc["first period as printed, scans that were seen"]
+    # the same regression, with the baseline on another scale
+    assert same["median"] == pytest.approx(table.loc[printed, "median"], abs=0.15)
+    assert table["probability"].between(0.5, 1).all()
