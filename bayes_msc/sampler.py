@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_msc.callbacks import short_callbacks
 from bayes_msc.errors import ModelError, one_of
 from bayes_msc.importance import MOST_K, Importance
 from bayes_msc.model import Model
@@ -103,7 +104,7 @@ class Sampler:
     def _nuts(self) -> Any:
         import nutpie
 
-        with plain_shape_errors():
+        with plain_shape_errors(), short_callbacks():
             return nutpie.compile_pymc_model(self._graph)
 
     @cached_property
