@@ -196,28 +196,27 @@ def _of_ratio(prior: Prior, trial: Trial) -> list[dict[str, object]]:
 
 def _bins(name: str, simulated: Array, observed: Array) -> pd.DataFrame:
     rows = []
-    for low, high in zip(BINS, (*BINS[1:], math.inf), strict=True):
-        drawn = ((simulated >= low) & (simulated < high)).mean(axis=1)
-        words = (
-            f"{low}+"
-            if high == math.inf
-            else f"{low}"
-            if high == low + 1
-            else f"{low}–{high - 1:g}"
-        )
+    for low, after in zip(BINS, (*BINS[1:], math.inf), strict=True):
+        drawn = ((simulated >= low) & (simulated < after)).mean(axis=1)
         rows.append(
-            (
-                name,
-                low,
-                math.nan if high == math.inf else high - 1,
-                words,
-                float(drawn.mean()),
-                float(drawn.std(ddof=1) / math.sqrt(len(drawn))),
-                float(((observed >= low) & (observed < high)).mean()),
-            )
+            {
+                "treatment": name,
+                "low": low,
+                "high": after - 1 if math.isfinite(after) else math.nan,
+                "bin": _bin_words(low, after),
+                "prior": float(drawn.mean()),
+                "mcse": float(drawn.std(ddof=1) / math.sqrt(len(drawn))),
+                "observed": float(((observed >= low) & (observed < after)).mean()),
+            }
         )
-    names = ["treatment", "low", "high", "bin", "prior", "mcse", "observed"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows)
+
+
+def _bin_words(low: int, after: float) -> str:
+    """Name the counts from ``low`` to below ``after``."""
+    if math.isinf(after):
+        return f"{low}+"
+    return f"{low}" if after == low + 1 else f"{low}–{after - 1:g}"
 
 
 def _parameters(model: Model, trial: Trial, priors: Mapping[str, Prior]) -> pd.DataFrame:
