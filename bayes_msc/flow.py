@@ -48,10 +48,8 @@ def flow(trial: Trial) -> pd.DataFrame:
     at all left in the first period.
     """
     plan = plan_of(trial)
-    table = plan.trial.data
+    table = _placed(plan.trial.data)
     table = table.assign(
-        group=table["sequence"] if "sequence" in table else table["treatment"],
-        period=table.get("period", 1),
         observed=table["count"].notna(),
         short=plan.why == CUT_SHORT,
     )
@@ -83,6 +81,16 @@ def flow(trial: Trial) -> pd.DataFrame:
         .drop(columns="order")
         .reset_index(drop=True)
     )
+
+
+def _placed(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the group of every row (sequence, or arm) and its period (1 in a parallel trial)."""
+    return table.assign(group=table[_grouping(table)], period=table.get("period", 1))
+
+
+def _grouping(table: pd.DataFrame) -> str:
+    """Column that says which group a patient belongs to."""
+    return "sequence" if "sequence" in table else "treatment"
 
 
 def _gone(table: pd.DataFrame) -> pd.Series[bool]:
@@ -117,12 +125,8 @@ def planned_scans(trial: Trial) -> pd.DataFrame:
         place), ``patients`` (of the group), ``seen`` (with a count), ``unit`` (``"month"`` or
         ``"scan"``).
     """
-    table = plan_of(trial).trial.data
-    table = table.assign(
-        group=table["sequence"] if "sequence" in table else table["treatment"],
-        period=table.get("period", 1),
-        place=table.groupby("patient", sort=False).cumcount() + 1,
-    )
+    table = _placed(plan_of(trial).trial.data)
+    table = table.assign(place=table.groupby("patient", sort=False).cumcount() + 1)
     timed = "month" in table and table["month"].notna().all()
     rows = []
     for group, own in table.groupby("group", sort=False):
@@ -161,7 +165,7 @@ def baselines(trial: Trial) -> pd.DataFrame:
     table = trial.data
     if "baseline" not in table:
         return pd.DataFrame(columns=["group", "patients", "median", "lowest", "highest", "mean"])
-    by = "sequence" if "sequence" in table else "treatment"
+    by = _grouping(table)
     values = table.drop_duplicates("patient").groupby(by, sort=True)["baseline"]
     found = values.agg(["count", "median", "min", "max", "mean"]).reset_index()
     names = {by: "group", "count": "patients", "min": "lowest", "max": "highest"}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_msc.counts import FAMILIES, no_event, variance
 from bayes_msc.model import Model
 from bayes_msc.notebook import banner, block, heading, paragraph, table
 from bayes_msc.parameters import COVARIATE
@@ -196,28 +197,27 @@ def _of_ratio(prior: Prior, trial: Trial) -> list[dict[str, object]]:
 
 def _bins(name: str, simulated: Array, observed: Array) -> pd.DataFrame:
     rows = []
-    for low, high in zip(BINS, (*BINS[1:], math.inf), strict=True):
-        drawn = ((simulated >= low) & (simulated < high)).mean(axis=1)
-        words = (
-            f"{low}+"
-            if high == math.inf
-            else f"{low}"
-            if high == low + 1
-            else f"{low}–{high - 1:g}"
-        )
+    for low, after in zip(BINS, (*BINS[1:], math.inf), strict=True):
+        drawn = ((simulated >= low) & (simulated < after)).mean(axis=1)
         rows.append(
-            (
-                name,
-                low,
-                math.nan if high == math.inf else high - 1,
-                words,
-                float(drawn.mean()),
-                float(drawn.std(ddof=1) / math.sqrt(len(drawn))),
-                float(((observed >= low) & (observed < high)).mean()),
-            )
+            {
+                "treatment": name,
+                "low": low,
+                "high": after - 1 if math.isfinite(after) else math.nan,
+                "bin": _bin_words(low, after),
+                "prior": float(drawn.mean()),
+                "mcse": float(drawn.std(ddof=1) / math.sqrt(len(drawn))),
+                "observed": float(((observed >= low) & (observed < after)).mean()),
+            }
         )
-    names = ["treatment", "low", "high", "bin", "prior", "mcse", "observed"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows)
+
+
+def _bin_words(low: int, after: float) -> str:
+    """Name the counts from ``low`` to below ``after``."""
+    if math.isinf(after):
+        return f"{low}+"
+    return f"{low}" if after == low + 1 else f"{low}–{after - 1:g}"
 
 
 def _parameters(model: Model, trial: Trial, priors: Mapping[str, Prior]) -> pd.DataFrame:
@@ -284,8 +284,14 @@ def _slope(low: float, middle: float, high: float, of: _Context) -> str:
 
 
 def _dispersion(low: float, middle: float, high: float, of: _Context) -> str:
-    ends = [math.sqrt(_variance(of.model.family, root**2)) for root in (low, high)]
-    rest = ", zeros apart," if of.model.family == "hurdle-negative-binomial" else ""
+    family = of.model.family
+    zeros = "sqrt_zero_overdispersion" in FAMILIES[family].parameters
+    # zeros apart: as many as one overdispersion for all of the counts would give
+    ends = [
+        math.sqrt(variance(family, AROUND, root**2, root**2 if zeros else 0.0))
+        for root in (low, high)
+    ]
+    rest = ", zeros apart," if zeros else ""
     return (
         f"one patient's counts{rest} around a mean of {AROUND:g} have a standard deviation of "
         f"{_span(*ends)} (Poisson: {_number(math.sqrt(AROUND))})"
@@ -293,24 +299,9 @@ def _dispersion(low: float, middle: float, high: float, of: _Context) -> str:
 
 
 def _zeros(low: float, middle: float, high: float, of: _Context) -> str:
-    least, most = (100 * _no_event(root**2) for root in (low, high))
+    family = of.model.family
+    least, most = (100 * no_event(family, AROUND, zero_part=root**2) for root in (low, high))
     return f"a count around a mean of {AROUND:g} is zero in {least:.0f} to {most:.0f} %"
-
-
-def _no_event(overdispersion: float) -> float:
-    """Chance of a zero at the mean ``AROUND`` in a negative binomial, Poisson in the limit."""
-    if overdispersion < 1e-9:
-        return math.exp(-AROUND)
-    return float((1 + overdispersion * AROUND) ** (-1 / overdispersion))
-
-
-def _variance(family: str, overdispersion: float) -> float:
-    """Variance around the mean ``AROUND``, as ``bayes_msc.counts`` has it."""
-    if family == "negative-binomial-1":
-        return AROUND * (1 + overdispersion)
-    if family == "generalized-poisson":
-        return AROUND * (1 + overdispersion) ** 2
-    return AROUND + overdispersion * AROUND**2
 
 
 def _patients(low: float, middle: float, high: float, of: _Context) -> str:

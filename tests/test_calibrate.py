@@ -179,12 +179,14 @@ def test_own_treatment_effects_are_simulated() -> None:
 @pytest.mark.slow
 def test_treatment_effects_that_differ_are_calibrated(tmp_path: Path) -> None:
     design = Design("crossover", active=4, control=4, scans=2)
-    found = calibrate(VARIES, design, trials=120, cache=tmp_path)
+    found = calibrate(VARIES, design, trials=300, seed=2, cache=tmp_path)
     assert found.passed, found.table.to_string()
+    for inside in found.table["inside"]:
+        assert stats.binomtest(inside, 300, 0.95).pvalue > 1e-3, found.table.to_string()
     assert {"treatment_sd", "patient_log_rate_ratio", "log_likelihood"} <= set(
         found.table["quantity"]
     )
-    assert found.table["nuts"].eq(120).all()
+    assert found.table["nuts"].eq(300).all()
 
 
 @pytest.mark.slow
@@ -217,6 +219,47 @@ def test_error_in_the_quadrature_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     p = broken.table.set_index("quantity")["p_adjusted"]
     assert p["patient_sd"] < 1e-3, broken.table.to_string()
     assert np.isfinite(broken.table["p"]).all()
+
+
+@pytest.mark.slow
+def test_too_few_nodes_of_the_quadrature_are_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pytensor.tensor as pt
+
+    from bayes_msc import graph
+    from bayes_msc.counts import marginal_logp
+    from bayes_msc.sampler import Sampler
+
+    # three Gauss-Hermite nodes for every patient: fair where patients differ little
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    heights = np.log(weights / weights.sum())
+
+    def coarse(family: str):  # type: ignore[no-untyped-def]
+        def logp(count, eta, loading, *rest):  # type: ignore[no-untyped-def]
+            alone = pt.zeros_like(loading)
+            parts = [
+                marginal_logp(family, count, eta + loading * z, alone, *rest) + height
+                for z, height in zip(nodes, heights, strict=True)
+            ]
+            return pt.logsumexp(pt.stack(parts), axis=0)
+
+        return logp
+
+    wide = CARD.with_prior("patient_sd", Prior.half_normal(1.5))
+    design = replace(DESIGN, scans=2, drop_out=None)
+    # a trial depends on the seed and its number: these are the same trials
+    sound = calibrate(wide, design, trials=150, workers=1, cache=tmp_path / "sound")
+    assert sound.passed, sound.table.to_string()
+    monkeypatch.setattr(Sampler, "_compiled", {})
+    monkeypatch.setattr(graph, "_logp", coarse)
+    broken = calibrate(wide, design, trials=60, workers=1, cache=tmp_path / "broken")
+    same = sound.shares[sound.shares["trial"] < 60].reset_index(drop=True)
+    pd.testing.assert_series_equal(same["largest"], broken.shares["largest"])
+    assert Calibration(wide, design, same).passed
+    assert not broken.passed
+    p = broken.table.set_index("quantity")["p_adjusted"]
+    assert p["patient_sd"] < 1e-3, broken.table.to_string()
 
 
 def test_error_in_the_likelihood_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,27 +1,58 @@
-"""The command line, as a user types it: in a process of its own."""
+"""The command line, as a user types it: in this process, and in one of its own where that matters.
 
+A process of its own takes seconds to import what it needs. The entry point, exit codes, a signal,
+typed answers and the shell's completion are seen through one.
+"""
+
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bayes_msc import terminal
+from bayes_msc.cli import main
+
 COMMAND = [sys.executable, "-m", "bayes_msc.cli"]
+PLAIN = {"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
 
 
 def run(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
+    """Run here what a process of its own would run; an unforeseen error is raised."""
+    words = [str(argument) for argument in arguments]
+    said, complained = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["bayes-msc", *words])
+        for screen in (terminal.console, terminal.errors):
+            patch.setattr(screen, "_width", 160)
+        for name, value in PLAIN.items():
+            patch.setenv(name, value)
+        if folder is not None:
+            patch.chdir(folder)
+        with (
+            redirect_stdout(said),
+            redirect_stderr(complained),
+            pytest.raises(SystemExit) as end,
+        ):
+            main()
+    code = end.value.code or 0
+    return subprocess.CompletedProcess(words, code, said.getvalue(), complained.getvalue())
+
+
+def run_apart(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
-        cwd=folder,
-        env=environment,
+        env={**os.environ, **PLAIN},
         timeout=300,
         check=False,
     )
@@ -39,7 +70,7 @@ def refused(*arguments: object, folder: Path | None = None) -> str:
 @pytest.fixture(scope="module")
 def reanalysed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "results"
-    return folder, run("reanalyze", "llufriu2014", "--out", folder)
+    return folder, run_apart("reanalyze", "llufriu2014", "--out", folder)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +85,7 @@ def fitted(tmp_path_factory):
 def test_version_and_help():
     from bayes_msc import __version__
 
-    assert run("--version").stdout.strip() == f"bayes-msc {__version__}"
+    assert run_apart("--version").stdout.strip() == f"bayes-msc {__version__}"
     text = run("--help").stdout
     for command in ("reanalyze", "fit", "models", "datasets", "template", "report", "verify"):
         assert command in text
@@ -69,7 +100,7 @@ def test_reanalyze_writes_report_results_and_figures(reanalysed):
     assert content["tables"]["statements"]
     manifest = content["manifest"]
     assert manifest["command"].startswith("bayes-msc reanalyze llufriu2014")
-    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".png"] * 3 + [".svg"] * 3
+    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".png"] * 4 + [".svg"] * 4
     assert "<svg" in (folder / "report.html").read_text("utf-8")
     assert not (folder / "fit.nc").exists()
 
@@ -112,14 +143,12 @@ def test_fit_is_the_mission_in_one_command(fitted):
     assert trial_of(fit).n_patients == 9
 
 
-def test_a_diagnostic_failure_exits_1_and_still_writes(tmp_path):
+def test_a_diagnostic_failure_exits_1_and_still_writes(tmp_path, monkeypatch):
+    from bayes_msc import diagnostics
+
     # no fit can meet this limit, however often it is repeated
-    strict = "import bayes_msc.diagnostics as d; d.MCSE_LIMIT = 1e-9; "
-    program = strict + "from bayes_msc.cli import main; main()"
-    arguments = ["fit", "crossover_example", "--out", str(tmp_path / "out")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
-    )
+    monkeypatch.setattr(diagnostics, "MCSE_LIMIT", 1e-9)
+    done = run("fit", "crossover_example", "--out", tmp_path / "out")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "CHECK FAILED MCSE" in done.stdout
     assert done.stdout.index("CHECK FAILED") < done.stdout.index("Statements")
@@ -194,6 +223,14 @@ def test_files_that_are_not_tables(tmp_path):
     (tmp_path / "bad.toml").write_text('title = 3\nfamily = "poisson"\n')
     message = refused("fit", "epilepsy", "--model", tmp_path / "bad.toml", "--out", tmp_path / "o")
     assert "title" in message
+    assert not (tmp_path / "o").exists()
+
+
+def test_bad_input_ends_a_process_with_its_code(tmp_path):
+    done = run_apart("fit", "epilepsi", "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert "epilepsy" in done.stderr
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "o").exists()
 
 
@@ -292,7 +329,7 @@ def test_init_check_and_run_go_round(counts):
 
 def test_init_asks_only_for_what_it_cannot_guess(counts):
     typed = "crossed\ncrossover\nplacebo\nlower\n1, 0.8\n0.8:0.9\n"
-    environment = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}
+    environment = {**os.environ, **PLAIN}
     done = subprocess.run(
         [*COMMAND, "init", "counts.csv", "--ask", "--lock"],
         input=typed, capture_output=True, text=True, cwd=counts, env=environment, timeout=300,

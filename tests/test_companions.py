@@ -23,7 +23,7 @@ from bayes_msc.published import load_published
 from bayes_msc.report import build
 from bayes_msc.simulation.calibrating import Calibration
 from bayes_msc.simulation.design import Design
-from bayes_msc.simulation.shipped import FOUNDING, cited, like, shipped_calibration
+from bayes_msc.simulation.shipped import FOUNDING, cited, design_of, like, shipped_calibration
 from bayes_msc.trial import Trial
 from benchmarks.calibration import FOLDER, blank_trial
 
@@ -173,6 +173,19 @@ def test_founding_design_is_the_one_of_the_benchmark(card: str) -> None:
     blank = blank_trial(Model.load(card))
     assert like(blank, FOUNDING[blank.design])
     assert not like(blank, FOUNDING[{"crossover": "parallel"}.get(blank.design, "crossover")])
+
+
+def test_design_of_a_trial_adds_its_sequences_up(crossover: Trial) -> None:
+    design = design_of(crossover)
+    assert (design.active, design.control, design.scans) == (5, 4, 2)
+    assert like(crossover, design)
+    # the same patients, those of another site under a name of their own
+    table = crossover.data
+    there = table["patient"].isin(table["patient"].unique()[:3])
+    table["sequence"] = table["sequence"].astype(str).mask(there, table["sequence"] + ", site 2")
+    apart = Trial(table, **crossover.meta())
+    assert design_of(apart) == design
+    assert like(apart, design)
 
 
 def test_citation_says_whose_card_and_design(

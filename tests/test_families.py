@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from textbook import log_pmf, slopes
 
-from bayes_msc.counts import FAMILIES
+from bayes_msc.counts import FAMILIES, no_event
+from bayes_msc.counts import variance as variance_of
 from bayes_msc.counts.families import _hurdle_log_mean
 from bayes_msc.counts.special import (
     log1p_excess,
@@ -101,6 +102,17 @@ def test_log_probability_and_derivatives_are_the_textbooks(name: str) -> None:
                     for found, wanted in zip(ours[1:], steep, strict=True):
                         if wanted != 0.0:
                             assert found == pytest.approx(wanted, rel=near, abs=near), where
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_moments_are_those_of_the_words_and_of_the_textbooks(name: str) -> None:
+    for mean in (0.3, 4.0, 60.0):
+        for k in (0.0, 0.3, 10.0) if FAMILIES[name].dispersed else (0.0,):
+            for p in (0.0, *zero_parts(name)):
+                stated = variance(name, mean, k, p)
+                assert variance_of(name, mean, k, p) == pytest.approx(stated, rel=1e-12)
+                exact = math.exp(log_pmf(name, 0, mean, k, p))
+                assert no_event(name, mean, k, p) == pytest.approx(exact, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +25,7 @@ import pytest
 
 from bayes_msc.errors import DesignError, OutputError, WorkersError
 from bayes_msc.simulation import storage, workers
+from bayes_msc.simulation.locking import HOLDER, OWNED, locked
 from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.run import (
     cost_words,
@@ -210,6 +214,73 @@ def test_killed_at_random_moments_it_gives_the_same_bytes(whole: Path, tmp_path:
     assert digests(folder) == digests(whole)
 
 
+#: Runs a plan, but stops to wait in the middle of it.
+WAITING = """
+import sys, time
+from pathlib import Path
+from bayes_msc.simulation import storage
+real = storage._to_parquet
+def slow(rows, path):
+    Path(sys.argv[3]).touch()
+    while Path(sys.argv[3]).exists():
+        time.sleep(0.005)
+    real(rows, path)
+storage._to_parquet = slow
+from bayes_msc.simulation.run import simulate
+simulate(sys.argv[1], sys.argv[2], workers=1)
+"""
+
+
+def test_a_second_process_in_the_folder_is_refused(plan: Plan, whole: Path, tmp_path: Path) -> None:
+    path, folder, writing = tmp_path / "plan.toml", tmp_path / "run", tmp_path / "writing"
+    path.write_text(PLAN)
+    first = subprocess.Popen([sys.executable, "-c", WAITING, path, folder, writing])
+    while not writing.exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    half = list(folder.glob("*/.chunk*"))
+    assert half
+    said = f"{folder} is in use: a run goes on in it (process {first.pid} on {socket.gethostname()}"
+    with pytest.raises(OutputError, match=re.escape(said)) as refused:
+        simulate(plan, folder, workers=1)
+    assert "or name another folder with --out" in str(refused.value)
+    # nothing of the first was touched, and it can be read meanwhile
+    assert all(part.exists() for part in half)
+    assert read_trials(folder).empty
+    # the lock goes with its holder, and what it has left of itself does not matter
+    first.kill()
+    first.wait()
+    assert (folder / HOLDER).exists()
+    simulate(plan, folder, workers=1)
+    assert not (folder / HOLDER).exists()
+    assert digests(folder) == digests(whole)
+
+
+def test_locks_are_nested_in_a_thread_and_not_shared_by_two(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    with locked(folder), ThreadPoolExecutor(1) as other:
+        with locked(folder):
+            pass
+        assert json.loads((folder / HOLDER).read_text())["pid"] == os.getpid()
+        with pytest.raises(OutputError, match="is in use"):
+            other.submit(lambda: locked(folder).__enter__()).result()
+        (folder / HOLDER).unlink()
+        with pytest.raises(OutputError, match="which has only just begun"):
+            other.submit(lambda: locked(folder).__enter__()).result()
+    with locked(folder):
+        pass
+    assert {path.name for path in folder.iterdir()} <= OWNED
+
+
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"), locked(tmp_path / "file" / "run"):
+        pass
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(OutputError, match="cannot be locked"), locked(tmp_path):
+        pass
+
+
 def test_a_run_goes_on_to_more_trials(plan: Plan, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     few = simulate(plan, folder, trials=7, workers=1)
@@ -257,6 +328,7 @@ def test_folder_with_something_else_is_refused(plan: Plan, tmp_path: Path) -> No
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(OutputError, match="is not empty and holds no run"):
         simulate(plan, tmp_path, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
     with pytest.raises(OutputError, match="holds no run"):
         read_trials(tmp_path)
 

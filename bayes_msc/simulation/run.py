@@ -16,7 +16,7 @@ from bayes_msc.simulation.chunk import COLUMNS, Task, do
 from bayes_msc.simulation.plan import Plan
 from bayes_msc.simulation.rules import PValueRule
 from bayes_msc.simulation.running import run_cells
-from bayes_msc.simulation.storage import RunFolder
+from bayes_msc.simulation.storage import RunFolder, run_folder
 from bayes_msc.simulation.summary import NEEDED, calibrated_thresholds, summarise_parts
 from bayes_msc.simulation.workers import Workers
 
@@ -71,16 +71,18 @@ def simulate(
     DesignError
         If the plan cannot be read or has an impossible cell.
     OutputError
-        If the folder belongs to another plan or cannot be written to.
+        If the folder belongs to another plan, another process is running in it, or it cannot be
+        written to.
     WorkersError
         If the scheduler does not answer, or workers are lost again and again.
     """
     chosen = with_effort(plan, trials, precision, max_trials)
     hands = Workers(workers, executor, scheduler, timeout)
-    store = RunFolder(Path(folder), chosen.manifest())
-    chunks = run_cells(chosen.cells, chosen.effort, store, hands, chosen.seed, progress, whole=True)
-    table = summarise_parts(store.parts(chunks, NEEDED))
-    table.to_csv(store.folder / SUMMARY, index=False, float_format="%.6g", lineterminator="\n")
+    with run_folder(Path(folder), chosen.manifest()) as store:
+        cells, effort = chosen.cells, chosen.effort
+        chunks = run_cells(cells, effort, store, hands, chosen.seed, progress, whole=True)
+        table = summarise_parts(store.parts(chunks, NEEDED))
+        table.to_csv(store.folder / SUMMARY, index=False, float_format="%.6g", lineterminator="\n")
     return table
 
 

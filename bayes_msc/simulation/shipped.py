@@ -120,32 +120,41 @@ def cited(model: Model, trial: Trial, calibration: Calibration | None = None) ->
 def _same_card(one: Model, other: Model) -> bool:
     """Whether two models are the same but for where the rate's prior stands."""
     prior = one.priors["log_rate"]
-    return one.sha256 == other.with_prior("log_rate", prior).sha256 or (
-        one.with_prior("log_rate", prior).sha256 == other.with_prior("log_rate", prior).sha256
-    )
+    # set in both: to set a prior also says that it looks at no data
+    return one.with_prior("log_rate", prior).sha256 == other.with_prior("log_rate", prior).sha256
 
 
 def like(trial: Trial, design: Design) -> bool:
     """Whether a trial was planned as a design: kind, patients of each group, scans, baseline."""
-    table = flow(trial)
-    if trial.design != design.kind or trial.has_baseline != design.baseline:
-        return False
-    first = table[table["period"] == 1].set_index("treatment")["patients"]
-    sizes = (int(first.get(trial.active, 0)), int(first.get(trial.control, 0)))
-    scans = set((table["expected"] / table["patients"]).round(6))
-    return sizes == (design.active, design.control) and scans == {float(design.scans)}
+    planned = flow(trial)
+    return (
+        trial.design == design.kind
+        and trial.has_baseline == design.baseline
+        and _group_sizes(trial, planned) == (design.active, design.control)
+        and set(_scans_each(planned).round(6)) == {float(design.scans)}
+    )
 
 
 def design_of(trial: Trial) -> Design:
     """The design of a trial, to be simulated: its groups, scans of a period, exposure, baseline."""
-    table = flow(trial)
-    first = table[table["period"] == 1].groupby("treatment")["patients"].sum()
-    scans = int((table["expected"] / table["patients"]).round().mode().iloc[0])
+    planned = flow(trial)
+    active, control = _group_sizes(trial, planned)
     return Design(
         trial.design,
-        active=int(first.get(trial.active, 0)),
-        control=int(first.get(trial.control, 0)),
-        scans=scans,
+        active=active,
+        control=control,
+        scans=int(_scans_each(planned).round().mode().iloc[0]),
         exposure=float(np.median(trial.data["exposure"])),
         baseline=trial.has_baseline,
     )
+
+
+def _group_sizes(trial: Trial, planned: pd.DataFrame) -> tuple[int, int]:
+    """Patients that begin with active and with control; sequences may share a first treatment."""
+    first = planned[planned["period"] == 1].groupby("treatment")["patients"].sum()
+    return int(first.get(trial.active, 0)), int(first.get(trial.control, 0))
+
+
+def _scans_each(planned: pd.DataFrame) -> pd.Series[float]:
+    """Scans that were planned for a patient, by group and period."""
+    return planned["expected"] / planned["patients"]

@@ -11,6 +11,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +20,7 @@ import pandas as pd
 from bayes_msc.errors import OutputError
 from bayes_msc.files import replace_file
 from bayes_msc.simulation.chunk import NAMES
+from bayes_msc.simulation.locking import OWNED, locked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,10 +102,7 @@ class RunFolder:
             return
         if plan is None:
             raise OutputError(f"{self.folder} holds no run: there is no {MANIFEST} in it")
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise OutputError(
-                f"{self.folder} is not empty and holds no run: name a new or an empty folder"
-            )
+        _refuse_other(self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -230,6 +229,35 @@ class RunFolder:
         table = _read_table(path, columns)
         # every chunk holds as many trials
         return [table.slice(0, table.num_rows // SPAN * wanted)]
+
+
+@contextmanager
+def run_folder(folder: Path, plan: Mapping[str, Any]) -> Iterator[RunFolder]:
+    """Give the folder of a run, and keep other processes out of it meanwhile.
+
+    Parameters
+    ----------
+    folder : Path
+    plan : mapping
+        As for `RunFolder`.
+
+    Raises
+    ------
+    OutputError
+        If a run is going on in it, and where `RunFolder` raises it.
+    """
+    # looked at before a lock is put into what may be somebody's letters
+    _refuse_other(folder)
+    with locked(folder):
+        yield RunFolder(folder, plan)
+
+
+def _refuse_other(folder: Path) -> None:
+    """Raise if there is something in a folder, but no run."""
+    if not folder.is_dir() or (folder / MANIFEST).is_file():
+        return
+    if any(path.name not in OWNED for path in folder.iterdir()):
+        raise OutputError(f"{folder} is not empty and holds no run: name a new or an empty folder")
 
 
 _WRITING: dict[str, Any] = {"compression": "zstd"}
