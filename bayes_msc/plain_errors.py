@@ -2,8 +2,8 @@
 
 Numba composes the message of an assignment between arrays of different shapes from both shapes.
 The code that does so turns numbers into text, and compiling it takes two to four seconds in every
-process, more than all the rest that is not read from disk. nutpie's own wrapper contains such an
-assignment, between arrays whose shapes cannot differ.
+process, more than all the rest that is not read from disk. PyTensor's own code contains such
+assignments, between arrays whose shapes cannot differ.
 """
 
 from __future__ import annotations

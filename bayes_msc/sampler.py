@@ -20,7 +20,6 @@ from bayes_msc.callbacks import short_callbacks
 from bayes_msc.errors import ModelError, one_of
 from bayes_msc.importance import MOST_K, Importance
 from bayes_msc.model import Model
-from bayes_msc.plain_errors import plain_shape_errors
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
@@ -104,7 +103,7 @@ class Sampler:
     def _nuts(self) -> Any:
         import nutpie
 
-        with plain_shape_errors(), short_callbacks():
+        with short_callbacks():
             return nutpie.compile_pymc_model(self._graph)
 
     @cached_property
