@@ -31,7 +31,7 @@ def founding() -> Reanalysis:
 def with_reconstruction() -> Reanalysis:
     """Reanalysis with answers of two made-up data sets in place of those of the reconstruction."""
     rows = [
-        (analysis, who, 0.5, 0.1, 2.5, 0.75, 0.002, 0.04, 2, LABEL)
+        (analysis, who, 0.5, 0.1, 2.5, 0.75, 0.002, 0.04, 2, 0, LABEL)
         for who in ("all", "without P4")
         for analysis in ("first period, scan by scan", "both periods: period and baseline")
     ]

@@ -112,6 +112,7 @@ def test_reconstruction_is_labelled_wherever_it_is_shown() -> None:
     assert all(LABEL in caption for caption in captions)
     table = pd.read_csv(StringIO(csv_tables(results)["reconstruction"]))
     assert list(table["from"]) == ["print"] + [LABEL] * 4
+    assert list(table["computation"]) == ["exact"] + ["ok"] * 4
     # and nothing else is
     assert results.label == ""
     assert LABEL not in html[: html.index('id="stances"')]
@@ -189,3 +190,18 @@ def test_founding_reconstruction_answers_beside_print() -> None:
     # the same regression, with the baseline on another scale
     assert same["median"] == pytest.approx(table.loc[printed, "median"], abs=0.15)
     assert table["probability"].between(0.5, 1).all()
+
+
+def test_failed_fits_are_said() -> None:
+    made = with_reconstruction()
+    assert made.behind is not None
+    failed = made.behind.answers.assign(failed=[0, 1, 0, 2])
+    table = parts.answers_table(replace(made, behind=replace(made.behind, answers=failed)))
+    words = sorted(table["computation"])
+    assert words == [
+        "1 of 2 fits failed a check",
+        "2 of 2 fits failed a check",
+        "exact",
+        "ok",
+        "ok",
+    ]

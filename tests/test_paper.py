@@ -13,12 +13,21 @@ from report_samples import (
     founding,
     more_is_good,
     parallel,
+    with_reconstruction,
 )
 
 from bayes_msc.errors import OutputError
 from bayes_msc.model import Model
+from bayes_msc.reanalysis import Reanalysis
 from bayes_msc.report import Results, build
-from bayes_msc.report.checklists import DONE, NEEDLESS, NOT_DONE, checklist_names, items
+from bayes_msc.report.checklists import (
+    DONE,
+    NEEDLESS,
+    NOT_DONE,
+    SAMPLED,
+    checklist_names,
+    items,
+)
 from bayes_msc.report.methods_text import reanalysis_methods
 from bayes_msc.report.references import bibliography, cite, cited, references, tex
 from bayes_msc.report.results import Section, Source
@@ -234,11 +243,52 @@ def test_checklists_look_into_the_report(fitted: Results) -> None:
     assert [s.key for s in twice.sections].count("checklists") == 1
 
 
-@pytest.mark.parametrize("kind", ["fit", "reanalysis"])
+def sampled_combination() -> Reanalysis:
+    """A reanalysis whose combination with other trials is told to be sampled."""
+    return replace(founding(), external=founding().external.assign(method="pymc"), seed=3)
+
+
+def test_nothing_sampled_is_said_only_where_nothing_was() -> None:
+    untrue = "nothing was sampled"
+    for result, seeded in ((founding(), False), (with_reconstruction(), True),
+                           (sampled_combination(), True)):  # fmt: skip
+        made = build(result, "bayes-msc reanalyze llufriu2014")[0]
+        found = {row["item"]: row for name in ("barg", "fda") for row in rows(made, name)}
+        said = [row["where"] for row in found.values()] + [str(made.manifest["method"])]
+        assert any(untrue in words for words in said) is not seeded
+        assert ("seed" in made.manifest) is seeded
+        seed = found["seed, command, and the draws themselves"]
+        assert seed["state"] == DONE
+        assert ("seed" in seed["where"].split("(")[0]) is seeded
+        everything = found["data, code, versions and seed"]
+        assert ("“How this was made”: seed" in everything["where"]) is seeded
+        paragraph = " ".join(section(made, "paste").paragraphs)
+        assert ("seed" in paragraph) is seeded
+        assert ("are no data" in paragraph) is (result.behind is not None)
+
+
+def test_checklist_of_reconstructed_counts_points_to_their_section() -> None:
+    made = build(with_reconstruction())[0]
+    found = {row["item"]: row for row in rows(made, "barg")}
+    place = f"“{section(made, 'reconstruction').heading}”"
+    for item in ("convergence", "error of the computation", "Bayes factors"):
+        row = next(row for name, row in found.items() if name.startswith(item))
+        assert row["state"] == DONE
+        assert place in row["where"]
+    for item in ("prior predictive check", "posterior predictive check"):
+        assert found[item]["state"] == NOT_DONE
+        assert "reconstructed counts" in found[item]["where"]
+    chains = next(row for row in rows(build(sampled_combination())[0], "barg")
+                  if row["item"].startswith("convergence"))  # fmt: skip
+    assert chains["state"] == NOT_DONE
+
+
+@pytest.mark.parametrize("kind", ["fit", "reanalysis", *SAMPLED])
 @pytest.mark.parametrize("name", ["barg", "robust", "fda"])
 def test_items_are_whole(name: str, kind: str) -> None:
     for item in items(name, kind):
-        assert item.places or item.needless
+        # what only the exact part of a report holds has no place in its sampled parts
+        assert item.places or item.needless or kind in SAMPLED
         assert item.needless or item.otherwise
 
 

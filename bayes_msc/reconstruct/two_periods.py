@@ -16,7 +16,7 @@ from bayes_msc.trial import Trial
 
 COLUMNS = (
     "analysis", "patients", "median", "lower", "upper", "probability", "mcse",
-    "share_not_having_data", "trials", "label",
+    "share_not_having_data", "trials", "failed", "label",
 )  # fmt: skip
 
 
@@ -47,7 +47,8 @@ def crossover_answers(
         One row an analysis: ``analysis``, ``patients`` (all, or without the one with most lesions),
         ``median``, ``lower``, ``upper`` of the rate ratio (95 %), ``probability`` that it is below
         1 with its ``mcse``, ``share_not_having_data`` (of the variance of the log rate ratio, what
-        lies between data sets), ``trials`` (averaged over), ``label``.
+        lies between data sets), ``trials`` (averaged over), ``failed`` (of them, those whose
+        computation failed a check), ``label``.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def crossover_answers(
             rows.append(
                 (analysis, who, line["median"], line["lower"], line["upper"],
                  chance["probability"], chance["mcse"], line["share_not_having_data"],
-                 len(part), label)
+                 len(part), int((~found.refits["ok"].astype(bool)).sum()), label)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -128,8 +128,9 @@ def answers_table(result: Reanalysis) -> pd.DataFrame:
     -------
     DataFrame
         ``analysis``, ``patients``, ``median``, ``lower``, ``upper``, ``probability``, ``mcse``,
-        ``share_not_having_data``, ``from`` (print, or reconstruction, not data); empty without a
-        reconstruction.
+        ``share_not_having_data``, ``failed`` (fits that failed a check of their computation),
+        ``computation`` (the same in words), ``from`` (print, or reconstruction, not data); empty
+        without a reconstruction.
     """
     if result.behind is None:
         return NOTHING
@@ -149,9 +150,16 @@ def answers_table(result: Reanalysis) -> pd.DataFrame:
         "probability": good if chance["statement"].endswith("below") else 1 - good,
         "mcse": 0.0,
         "share_not_having_data": float("nan"),
+        "failed": 0,
+        "computation": "exact",
         "from": "print",
     }
-    answers = result.behind.answers.drop(columns=["trials", "label"])
+    found = result.behind.answers
+    computed = [
+        f"{failed} of {sets} fits failed a check" if failed else "ok"
+        for failed, sets in zip(found["failed"], found["trials"], strict=True)
+    ]
+    answers = found.assign(computation=computed).drop(columns=["trials", "label"])
     order = list(dict.fromkeys(answers["analysis"]))
     # each analysis with and without the heaviest patient, one below the other
     answers = answers.sort_values("analysis", key=lambda s: s.map(order.index), kind="stable")
@@ -193,6 +201,7 @@ def reconstructed(result: Reanalysis) -> Section | None:
                     Column("analysis", ("analysis",)),
                     Column("patients", ("patients",)),
                     *RATIO,
+                    Column("computation", ("computation",)),
                     Column("from", ("from",)),
                 ),
                 table,

@@ -23,6 +23,9 @@ FDA_UNSEEN = (
     "The full text of the FDA's draft was not consulted for its topics: check it before a "
     "submission."
 )
+#: A reanalysis whose combination with other trials was sampled, or which holds fits to
+#: reconstructed counts too.
+SAMPLED = COMBINED, RECONSTRUCTED = "combined", "reconstructed"
 DONE, NOT_DONE, NEEDLESS = "done", "not done", "does not apply"
 
 
@@ -55,18 +58,33 @@ def checklist_names(results: Results) -> tuple[str, ...]:
 
 
 def items(name: str, kind: str) -> tuple[Item, ...]:
-    """Return the items of a checklist for a kind of report: ``fit`` or ``reanalysis``."""
-    return tuple(
-        Item(
-            entry["step"],
-            entry["item"],
-            tuple(entry.get(kind, ())),
-            entry["otherwise"],
-            entry.get(f"{kind}_needless", ""),
-            entry.get(f"{kind}_note", ""),
-        )
-        for entry in _lists()[name]["items"]
+    """Return the items of a checklist for a kind of report: ``fit`` or ``reanalysis``.
+
+    Or for a reanalysis of which a part was sampled (``SAMPLED``): what it does not say otherwise is
+    as for any reanalysis.
+    """
+    return tuple(_item(entry, kind) for entry in _lists()[name]["items"])
+
+
+def _item(entry: Mapping[str, Any], kind: str) -> Item:
+    own = any(key in entry for key in (kind, f"{kind}_needless", f"{kind}_otherwise"))
+    kind = kind if own or kind not in SAMPLED else "reanalysis"
+    return Item(
+        entry["step"],
+        entry["item"],
+        tuple(entry.get(kind, ())),
+        entry.get(f"{kind}_otherwise", entry["otherwise"]),
+        entry.get(f"{kind}_needless", ""),
+        entry.get(f"{kind}_note", ""),
     )
+
+
+def kind_of(results: Results) -> str:
+    """Return for which kind of report items are asked: a reanalysis may hold sampled parts."""
+    if results.kind != "reanalysis" or "seed" not in results.manifest:
+        return results.kind
+    keys = {section.key for section in results.sections}
+    return RECONSTRUCTED if "reconstruction" in keys else COMBINED
 
 
 def with_checklists(results: Results) -> Results:
@@ -84,7 +102,7 @@ def with_checklists(results: Results) -> Results:
 
 
 def _table(name: str, results: Results) -> Table:
-    rows = [_row(item, results) for item in items(name, results.kind)]
+    rows = [_row(item, results) for item in items(name, kind_of(results))]
     columns = (
         Column("step", ("step",)),
         Column("item", ("item",)),
@@ -117,7 +135,9 @@ def _words(place: str, results: Results) -> str:
         return "the answer at the top" if results.answer else ""
     if place.startswith("made:"):
         key = place.removeprefix("made:")
-        return f"“{MADE}”: {key.replace('_', ' ')}" if results.manifest.get(key) else ""
+        # a seed of 0 is a seed
+        recorded = results.manifest.get(key) not in (None, "")
+        return f"“{MADE}”: {key.replace('_', ' ')}" if recorded else ""
     key, _, part = place.partition("/")
     section = next((item for item in results.sections if item.key == key), None)
     if section is None or (part and part not in _parts(section)):

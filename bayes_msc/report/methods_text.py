@@ -116,18 +116,36 @@ def reanalysis_methods(result: Reanalysis) -> str:
         f"(by {result.route}) gives a log rate ratio of {estimate} with standard error "
         f"{result.se:.3f}, taken as normally distributed. Priors of the log rate ratio were the "
         f"stances {believed} {cite('spiegelhalter1994')}. {_combined(result)}{_exact(result)} "
-        f"{INTERVALS} {CHECKED}"
+        f"{_reconstructed(result)}{INTERVALS} {CHECKED}"
     )
 
 
+def combination_was_sampled(result: Reanalysis) -> bool:
+    """Whether the combination with other trials was sampled, not computed by quadrature."""
+    return bool(not result.external.empty and (result.external["method"] == "pymc").any())
+
+
 def _exact(result: Reanalysis) -> str:
-    sampled = not result.external.empty and (result.external["method"] == "pymc").any()
-    if sampled:
+    if combination_was_sampled(result):
         return (
             "Posteriors of this trial alone are in closed form or by quadrature; the combination "
-            f"was sampled with PyMC {cite('abrilpla2023')}."
+            f"was sampled with PyMC {cite('abrilpla2023')}, seed {result.seed}."
         )
     return "Posteriors are in closed form or by quadrature, so that there is no Monte Carlo error."
+
+
+def _reconstructed(result: Reanalysis) -> str:
+    behind = result.behind
+    if behind is None:
+        return ""
+    every = "all" if behind.complete else "a sample of"
+    sets = "the one data set" if behind.sets == 1 else f"{every} {behind.sets} data sets"
+    return (
+        "Beside it stands what counts of patients would answer that were reconstructed from the "
+        f"printed summaries and are no data: {sets} that give the printed numbers back, each "
+        f"fitted by importance sampling with Pareto-smoothed weights {cite('vehtari2024')}, seed "
+        f"{result.seed}, and averaged by marginal likelihood. "
+    )
 
 
 def _combined(result: Reanalysis) -> str:

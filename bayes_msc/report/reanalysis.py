@@ -16,7 +16,7 @@ from bayes_msc.report.checklists import with_checklists
 from bayes_msc.report.estimand_sections import of_reanalysis
 from bayes_msc.report.inputs import reanalysis_recipe
 from bayes_msc.report.manifest import made_with, stamp
-from bayes_msc.report.methods_text import reanalysis_methods
+from bayes_msc.report.methods_text import combination_was_sampled, reanalysis_methods
 from bayes_msc.report.panel import panel_of_reanalysis
 from bayes_msc.report.paste import paste
 from bayes_msc.report.pictures import Pictures
@@ -89,15 +89,24 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
 
 
 def _made(result: Reanalysis) -> dict[str, object]:
-    packages = ("numpy", "scipy", "pandas", "matplotlib")
-    exact = "closed form or quadrature; nothing was sampled, so there is no seed"
-    if result.behind is None:
-        return {"method": exact, "versions": made_with(packages)}
-    refits = (
-        "closed form or quadrature from the printed numbers; the fits to reconstructed counts by "
-        f"importance sampling, seed {result.seed}"
-    )
-    return {"method": refits, "versions": made_with((*packages, "pymc", "pytensor", "numba"))}
+    """How the numbers were computed, the seed if any was drawn, and with which packages."""
+    packages = ["numpy", "scipy", "pandas", "matplotlib"]
+    exact = "closed form or quadrature"
+    drawn = []
+    if combination_was_sampled(result):
+        drawn.append("the combination with other trials by NUTS")
+        packages += ["pymc", "pytensor", "nutpie"]
+    if result.behind is not None:
+        drawn.append(
+            "the fits to reconstructed counts by importance sampling (NUTS where that fails)"
+        )
+        packages += ["pymc", "pytensor", "numba", "nutpie"]
+    versions = made_with(list(dict.fromkeys(packages)))
+    if not drawn:
+        method = f"{exact}; nothing was sampled, so there is no seed"
+        return {"method": method, "versions": versions}
+    method = "; ".join([f"{exact} from the printed numbers of this trial", *drawn])
+    return {"method": method, "seed": result.seed, "versions": versions}
 
 
 def by_stance(statements: pd.DataFrame) -> pd.DataFrame:
