@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from bayes_msc.convergence import THRESHOLDS, convergence
 from bayes_msc.errors import ModelError
@@ -34,6 +35,8 @@ COLUMNS = (
     "verdict",
 )
 Draws = NDArray[np.float64]
+#: New patients simulated for each posterior draw.
+NEW_PATIENTS = 16
 #: Coefficients that stand for where a row lies in the trial, not for what its patient is like.
 _OF_THE_ROW = ("log_rate_ratio", "period_effect", "carryover_effect", "baseline_level")
 
@@ -74,6 +77,12 @@ def summarize(
     ------
     ModelError
         If a threshold or the rope is not a rate ratio.
+
+    Notes
+    -----
+    Of a new patient the probability given the parameters is averaged over the draws, not whether
+    one simulated patient has fewer: the error is then that of the draws (Rao-Blackwell; Gelfand &
+    Smith 1990, JASA 85:398).
     """
     check_ratios(thresholds, rope)
     trial = trial_of(fit)
@@ -120,14 +129,14 @@ def summarize(
             (control - active) * period,
         ),
         *(_below(errors, ratio, c) for c in thresholds),
-        _probability(
+        _expected(
             errors,
             "prob_new_patient_fewer",
             f"probability that a new patient has fewer {trial.endpoint} on {trial.active} "
             f"than on {trial.control} over {over}",
             fewer,
         ),
-        _probability(
+        _expected(
             errors,
             "prob_new_patient_same",
             f"probability that a new patient has as many {trial.endpoint} on either over {over}",
@@ -252,26 +261,31 @@ def _mean_rates(fit: xr.DataTree, trial: Trial) -> tuple[Draws, Draws]:
     return control, active
 
 
-def _new_patient(
-    fit: xr.DataTree, trial: Trial, exposure: float, seed: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether a new patient would have fewer, or as many, events on treatment, draw by draw.
+def _new_patient(fit: xr.DataTree, trial: Trial, exposure: float, seed: int) -> tuple[Draws, Draws]:
+    """Probability that a new patient has fewer, or as many, events on treatment, draw by draw.
 
     The patient has the average baseline and covariates and comes from no other treatment. The
     same patient is simulated on either treatment with as many rows as a patient of the trial was
-    planned to have; both are of the same period, which is drawn at random.
+    planned to have; both are of the same period, and the two periods count alike. For each draw of
+    the parameters there are several patients, their effects spread evenly over the normal
+    distribution: what is averaged over draws is then nearly the probability given the parameters
+    (Rao-Blackwell), and little of its error is that of single patients.
     """
     rng = np.random.default_rng(seed)
     model = model_of(fit)
-    draws = new_effects(draws_of(fit), 1, rng)
-    rows = _planned_rows(arrange(trial, model).coefficients, trial, model, exposure)
-    z = rng.normal(size=(len(draws["log_rate"]), 1))
-    counts = simulate_rows(model, rows, draws, z, rng).sum(axis=2)
-    second = rng.random(len(counts)) < 0.5
-    control = np.where(second, counts[:, 1], counts[:, 0])
-    active = np.where(second, counts[:, 3], counts[:, 2])
+    # what the trial's own patients have does not concern a new one
+    given = {name: values for name, values in draws_of(fit).items() if values.ndim == 1}
     shape = _draws(fit, "log_rate").shape
-    return (active < control).reshape(shape), (active == control).reshape(shape)
+    each = {name: np.repeat(values, NEW_PATIENTS, axis=0) for name, values in given.items()}
+    draws = new_effects(each, 1, rng)
+    rows = _planned_rows(arrange(trial, model).coefficients, trial, model, exposure)
+    places = (np.arange(NEW_PATIENTS) + rng.random((*shape, NEW_PATIENTS))) / NEW_PATIENTS
+    z = ndtri(places).reshape(-1, 1)
+    counts = simulate_rows(model, rows, draws, z, rng).sum(axis=2)
+    # the two periods, for every patient of every draw
+    pairs = counts.reshape(*shape, NEW_PATIENTS, 2, 2)
+    control, active = pairs[..., 0, :], pairs[..., 1, :]
+    return (active < control).mean(axis=(2, 3)), (active == control).mean(axis=(2, 3))
 
 
 def _planned_rows(
@@ -340,6 +354,12 @@ def _probability(
 ) -> dict[str, Any]:
     row = _row(statement, label, errors.of_probability(happens))
     return {**row, "probability": float(happens.mean())}
+
+
+def _expected(errors: ChainErrors, statement: str, label: str, chances: Draws) -> dict[str, Any]:
+    """A probability whose value given the parameters is known draw by draw."""
+    row = _row(statement, label, errors.of_expected(chances))
+    return {**row, "probability": float(chances.mean())}
 
 
 def _below(errors: ChainErrors, ratio: Draws, threshold: float) -> dict[str, Any]:

@@ -27,6 +27,15 @@ class ChainErrors:
             return 1.0 / happens.size
         return self.of_mean(happens.astype(float))
 
+    def of_expected(self, chances: NDArray[np.float64]) -> float:
+        """Standard error of a probability that is known, or simulated, given each draw.
+
+        One draw's worth where all agree that it is 0 or 1.
+        """
+        if np.ptp(chances) == 0:
+            return 1.0 / chances.size if chances.flat[0] in (0.0, 1.0) else 0.0
+        return self.of_mean(chances)
+
 
 class ReplicateErrors(ChainErrors):
     """Errors of draws that stand for weighted points, from the replicates the points belong to.

@@ -12,8 +12,9 @@ import xarray as xr
 from scipy import stats
 
 from bayes_msc.errors import ModelError
-from bayes_msc.estimands import COLUMNS, planned_exposure, prob_curve, summarize
+from bayes_msc.estimands import COLUMNS, NEW_PATIENTS, planned_exposure, prob_curve, summarize
 from bayes_msc.fit import fit
+from bayes_msc.monte_carlo import ChainErrors, ReplicateErrors
 from bayes_msc.trial import Trial
 
 FITS = ["crossover_fit", "reconstruction_fit", "epilepsy_fit", "parallel_fit"]
@@ -176,8 +177,39 @@ def test_new_patient_by_brute_force(crossover_fit: xr.DataTree) -> None:
     fewer, same = exact_new_patient(numbers, scans=2)
     results = [summarize(doctored(crossover_fit, **fixed), seed=s) for s in range(5)]
     for statement, exact in (("prob_new_patient_fewer", fewer), ("prob_new_patient_same", same)):
-        mean = np.mean([row(t, statement)["probability"] for t in results])
-        assert mean == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
+        found = [row(table, statement) for table in results]
+        error = np.sqrt(np.mean([r["mcse"] ** 2 for r in found]) / len(found))
+        assert np.mean([r["probability"] for r in found]) == pytest.approx(exact, abs=4 * error)
+        # one patient a draw would have this error over the root of their number, or more
+        single = np.sqrt(exact * (1 - exact) / 4000)
+        assert all(r["mcse"] < single / np.sqrt(NEW_PATIENTS) for r in found)
+
+
+def test_new_patient_averages_over_what_is_not_known(crossover_fit: xr.DataTree) -> None:
+    rng = np.random.default_rng(4)
+    numbers = {"log_rate": 0.5, "period_effect": 0.0, "patient_sd": 0.8, "overdispersion": 0.4}
+    numbers = {n: v + 1e-9 * rng.normal(size=(4, 1000)) for n, v in numbers.items()}
+    # half of the draws know of no benefit, half of a great one
+    ratio = np.tile([0.0, -1.5], (4, 500)) + 1e-9 * rng.normal(size=(4, 1000))
+    table = summarize(doctored(crossover_fit, **numbers, log_rate_ratio=ratio))
+    fixed = {n: float(v.mean()) for n, v in numbers.items()}
+    both = [exact_new_patient({**fixed, "log_rate_ratio": b}, scans=2) for b in (0.0, -1.5)]
+    for k, statement in enumerate(("prob_new_patient_fewer", "prob_new_patient_same")):
+        found, exact = row(table, statement), np.mean([answer[k] for answer in both])
+        assert found["probability"] == pytest.approx(exact, abs=4 * found["mcse"])
+
+
+def test_error_of_what_is_known_given_each_draw() -> None:
+    errors = ReplicateErrors(np.arange(4000).reshape(4, 1000) % 8)
+    chances = np.random.default_rng(6).beta(2, 3, (4, 1000))
+    happens = np.random.default_rng(7).random((4, 1000)) < chances
+    assert errors.of_expected(chances) < errors.of_probability(happens)
+    for every in (0.0, 1.0):
+        sure = np.full((4, 1000), every)
+        assert errors.of_expected(sure) == ChainErrors().of_expected(sure) == 1 / 4000
+    # the same in every draw is known without error
+    quarter = np.full((4, 1000), 0.25)
+    assert errors.of_expected(quarter) == ChainErrors().of_expected(quarter) == 0
 
 
 def test_reported_error_is_the_spread_between_repetitions(parallel: Trial) -> None:

@@ -101,7 +101,7 @@ def _made(result: Reanalysis) -> dict[str, object]:
             "the fits to reconstructed counts by importance sampling (NUTS where that fails)"
         )
         packages += ["pymc", "pytensor", "numba", "nutpie"]
-    versions = made_with(list(dict.fromkeys(packages)))
+    versions = made_with(tuple(dict.fromkeys(packages)))
     if not drawn:
         method = f"{exact}; nothing was sampled, so there is no seed"
         return {"method": method, "versions": versions}
