@@ -18,6 +18,7 @@ from bayes_msc.notebook import block, heading, paragraph
 from bayes_msc.printed import CERTAINTY, Analysis, Arm, CountSummary, FlowRow, Source
 from bayes_msc.published_card import listed, plain, read_card
 from bayes_msc.routes import Effect, open_routes, routes
+from bayes_msc.schedule import Schedule
 from bayes_msc.schema import Faults
 
 BENEFITS = ("lower", "higher")
@@ -54,6 +55,8 @@ class Published:
         Bundled trial, or TOML file, of what is printed on its counts, for ``reconstruct``.
     flow : tuple of FlowRow
         What is printed on who took part, by sequence and period, or by arm.
+    schedule : Schedule, optional
+        When counts were planned, where that is printed.
     notes : tuple of str
         What a reader of the numbers must know.
     short_title : str
@@ -86,6 +89,7 @@ class Published:
     short_title: str = ""
     printed_counts: str = ""
     flow: tuple[FlowRow, ...] = ()
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         if not self.short_title:

@@ -19,7 +19,8 @@ from bayes_msc.printed import (
     Printed,
     Source,
 )
-from bayes_msc.schema import Faults, Key, flag, number, read_table, text, texts, whole
+from bayes_msc.schedule import Schedule
+from bayes_msc.schema import Faults, Key, flag, number, numbers, read_table, text, texts, whole
 
 
 def listed(what: str, faults: Faults) -> str:
@@ -93,6 +94,13 @@ FLOW_KEYS = {
     **{key: Key(whole) for key in ("period", "patients", "left")},
     **{key: Key(text) for key in ("note", "where")},
 }
+SCHEDULE_KEYS = {
+    **{key: Key(text, required=True) for key in ("unit", "certainty")},
+    "period_1": Key(numbers, required=True),
+    "period_2": Key(numbers),
+    "baseline": Key(flag),
+    "where": Key(text),
+}
 SIDE_KEYS = {"label": Key(text, required=True), "n": Key(whole, required=True)}
 SOURCE_KEYS = {
     "citation": Key(text, required=True),
@@ -111,6 +119,7 @@ KEYS = {
     },
     "summaries": Key(lambda value: value),
     "flow": Key(lambda value: value),
+    "schedule": Key(lambda value: value),
 }
 
 
@@ -201,6 +210,9 @@ def read_card(content: str, what: str) -> dict[str, Any]:
     values["flow"] = tuple(
         _build(FlowRow, item, FLOW_KEYS, f"flow[{i}]", faults) for i, item in enumerate(rows, 1)
     )
+    if "schedule" in values:
+        found = _build(Schedule, values["schedule"], SCHEDULE_KEYS, "schedule", faults)
+        values["schedule"] = found
     if faults.found:
         raise PublishedError(listed(what, faults))
     return values

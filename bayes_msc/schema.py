@@ -124,6 +124,13 @@ def number(value: Any) -> float:
     return float(value)
 
 
+def numbers(value: Any) -> tuple[float, ...]:
+    """Read a list of finite numbers."""
+    if not isinstance(value, list | tuple):
+        raise BayesMSCError(f"is {shown(value)}: a list of numbers is needed")
+    return tuple(number(item) for item in value)
+
+
 def flag(value: Any) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from io import StringIO
@@ -12,7 +13,9 @@ import pytest
 from report_samples import alone, founding, with_reconstruction
 
 import bayes_msc as bm
+from bayes_msc import plots
 from bayes_msc.errors import PublishedError, ReconstructionError
+from bayes_msc.flow import planned_scans
 from bayes_msc.printed import FlowRow
 from bayes_msc.published import parse_published
 from bayes_msc.reconstruct import Behind, Paper, parse_paper
@@ -22,6 +25,7 @@ from bayes_msc.report import Results, build, csv_tables, from_json, render_html,
 from bayes_msc.report import behind_sections as parts
 from bayes_msc.report.document import blocks
 from bayes_msc.report.write import write_results
+from bayes_msc.schedule import Schedule
 from bayes_msc.verify import IDENTICAL, verify
 
 
@@ -92,6 +96,104 @@ def test_flow_says_what_is_known() -> None:
     assert "How many left is not known here." in section(other, "flow").paragraphs[0]
     nothing = replace(bm.load_published("mesems2021"), flow=())
     assert section(build(bm.reanalyze(nothing))[0], "flow") is None
+
+
+# what was planned
+
+
+def test_schedule_survives_its_text() -> None:
+    for name in ("llufriu2014", "mesems2021"):
+        published = bm.load_published(name)
+        assert published.schedule is not None
+        assert parse_published(published.to_toml()).schedule == published.schedule
+
+
+def test_schedule_is_that_of_the_printed_counts() -> None:
+    published, paper = bm.load_published("llufriu2014"), bm.read_paper("llufriu2014")
+    schedule = published.schedule
+    assert schedule is not None
+    assert (*schedule.period_1, *schedule.period_2) == tuple(paper.months)
+    assert schedule.unit == "month"
+    trial = bm.load_trial("llufriu2014_reconstructed")
+    plan = planned_scans(trial)
+    for group, own in parts.design_table(published).groupby("group"):
+        treated = own.sort_values("time")["treatment"].tolist()
+        same = [treated == p["treatment"].tolist() for _, p in plan.groupby("group")]
+        assert sum(same) == 1, group
+    assert sorted(plan["time"].unique()) == sorted(schedule.period_1 + schedule.period_2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"unit": "year"}, "choose one of week, month"),
+        ({"certainty": "sure"}, "choose one of high"),
+        ({"period_1": ()}, "period_1 is empty"),
+        ({"period_1": (6.0, 3.0)}, "the times are 6, 3:"),
+        ({"period_1": (0.0,)}, "above 0"),
+        ({"period_2": (6.0,)}, "the second period's after the first's"),
+        ({"period_1": (float("nan"),)}, "the times are nan"),
+        ({"period_2": (float("inf"),)}, "inf"),
+    ],
+)
+def test_impossible_schedule_is_refused(fault: dict[str, object], message: str) -> None:
+    good = {"unit": "month", "certainty": "high", "period_1": (3.0, 6.0)}
+    with pytest.raises(PublishedError, match=message):
+        Schedule(**{**good, **fault})  # type: ignore[arg-type]
+
+
+def test_times_in_a_file_are_a_list_of_numbers() -> None:
+    text = bm.load_published("mesems2021").to_toml()
+    for bad in ('period_1 = "4, 12"', "period_1 = [4, true]"):
+        with pytest.raises(PublishedError, match=r"schedule.period_1.*number"):
+            parse_published(re.sub(r"period_1 = \[[^]]*\]", bad, text))
+
+
+def test_design_says_what_is_known_and_what_is_not() -> None:
+    known = section(build(founding())[0], "flow")
+    assert "design" in {figure.name for figure in known.figures}
+    words = known.paragraphs[-1]
+    assert (
+        "before treatment, in period 1 at months 3 and 6, in period 2 at months 9 and 12" in words
+    )
+    assert "text, design; certainty: high" in words
+    assert "not known" not in words
+    assert "Dashed" not in known.figures[1].caption
+    results, figures = build(bm.reanalyze(bm.load_published("mesems2021"), external=[]))
+    other = section(results, "flow")
+    assert "at weeks 4, 12 and 24" in other.paragraphs[-1]
+    assert (
+        "When they were in period 2 and whether there was one before treatment is not known"
+        in (other.paragraphs[-1])
+    )
+    assert "Dashed" in other.figures[1].caption
+    assert "MSC first, period 2, placebo: times not known here." in other.figures[1].alt
+    assert "design" in figures
+    nothing = replace(bm.load_published("mesems2021"), schedule=None)
+    silent, drawn = build(bm.reanalyze(nothing, external=[]))
+    assert [figure.name for figure in section(silent, "flow").figures] == ["flow"]
+    assert "design" not in drawn
+    assert "When counts were planned is not known here." in section(silent, "flow").paragraphs[-1]
+    # times without groups are not drawn
+    alone = build(bm.reanalyze(replace(bm.load_published("mesems2021"), flow=()), external=[]))
+    assert "design" not in alone[1]
+
+
+def test_design_is_drawn_as_planned() -> None:
+    for name, marks, open_bars in (("llufriu2014", 8, 0), ("mesems2021", 6, 2)):
+        published = bm.load_published(name)
+        assert published.schedule is not None
+        table = parts.design_table(published)
+        figure = plots.printed_design(table, published.active.label, published.schedule.baseline)
+        (axes,) = figure.axes
+        bars = axes.patches
+        assert len(bars) == 4
+        assert sum(bar.get_linestyle() == "--" for bar in bars) == open_bars
+        # every planned count, and a diamond a group where there is one before treatment
+        assert len(axes.lines) == marks + 2 * published.schedule.baseline
+        # nobody is said to have been seen
+        assert not any(" of " in text.get_text() for text in axes.texts)
+        assert {bar.get_x() for bar in bars} == {0.0, published.schedule.period_1[-1]}
 
 
 # reconstructed counts

@@ -107,7 +107,7 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
         "paste",
         "checklists",
     ]
-    assert set(figures) == {"flow", "stances", "probability-curves", "forest"}
+    assert set(figures) == {"flow", "design", "stances", "probability-curves", "forest"}
     command = "bayes-msc fit llufriu2014_reconstructed --model crossover-negative-binomial"
     assert results.sections[7].code == f"{command} --out results2/"
     html = render_html(results, figures)
@@ -119,7 +119,7 @@ def test_reanalysis_report_is_complete(reanalysis: Made) -> None:
 
 def test_reanalysis_without_other_trials_says_so() -> None:
     results, figures = build(alone())
-    assert set(figures) == {"flow", "stances", "probability-curves"}
+    assert set(figures) == {"flow", "design", "stances", "probability-curves"}
     assert "evidence" not in [section.key for section in results.sections]
     assert "9 patients and no other trial" in results.answer[2]
     draws = np.random.default_rng(3).normal(alone().log_rate_ratio, alone().se, (2, 200_000))
@@ -380,6 +380,7 @@ FOUNDING_TABLES = (
     "checklist-robust",
     "consistency",
     "curve",
+    "design",
     "external",
     "flow",
     "forest",
@@ -396,6 +397,8 @@ FOUNDING_FILES = {
     "figures/stances.svg",
     "figures/probability-curves.svg",
     "figures/forest.svg",
+    "figures/design.svg",
+    "figures/design.png",
     "figures/flow.svg",
     "figures/flow.png",
     "figures/stances.png",

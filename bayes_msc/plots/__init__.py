@@ -5,7 +5,7 @@ from bayes_msc.plots.borrowing import meta_forest, next_trial, priors
 from bayes_msc.plots.checks import loo_pit, rootogram
 from bayes_msc.plots.compare import comparison
 from bayes_msc.plots.evidence import forest, probability_curves, stance_densities
-from bayes_msc.plots.flow import design, flow, printed_flow
+from bayes_msc.plots.flow import design, flow, printed_design, printed_flow
 from bayes_msc.plots.patients import patient_effects, trajectories
 from bayes_msc.plots.posterior import prior_posterior, probability_curve, rate_ratio
 from bayes_msc.plots.prior_counts import prior_counts
@@ -41,6 +41,7 @@ __all__ = [
     "next_trial",
     "patient_effects",
     "patients_left_out",
+    "printed_design",
     "printed_flow",
     "prior_counts",
     "prior_map",

@@ -147,33 +147,55 @@ def design(plan: pd.DataFrame, active: str, baseline: bool = False, label: str =
     label : str
         What the counts are if they are not data.
     """
+    step = _step(sorted(plan["time"].unique()))
+    return _design(plan, active, float(plan["time"].min()) - step, baseline, label)
+
+
+def printed_design(plan: pd.DataFrame, active: str, baseline: bool = False) -> Figure:
+    """Draw the design as far as it is printed: what is not known is an open, dashed bar.
+
+    Parameters
+    ----------
+    plan : DataFrame
+        One row a sequence (or arm), period and planned count: ``group``, ``period``, ``treatment``,
+        ``time`` since treatment began (NaN, in one row, where a period's times are not known),
+        ``patients`` of the group and ``seen`` (NaN where not known), ``unit``.
+    active : str
+        Label of the active treatment, which is drawn dark.
+    baseline : bool
+        Whether there is a count before treatment.
+    """
+    return _design(plan, active, 0.0, baseline, "")
+
+
+def _design(plan: pd.DataFrame, active: str, start: float, baseline: bool, label: str) -> Figure:
     groups = list(dict.fromkeys(plan["group"]))
     unit = str(plan["unit"].iloc[0])
-    step = _step(sorted(plan["time"].unique()))
-    start = float(plan["time"].min()) - step
+    # the beginning of treatment is a time, and no place among scans
+    begun = unit != "scan" and start == 0.0
+    known = sorted(plan["time"].dropna().unique())
+    step = _step(known)
     with style.look():
         figure = style.new_figure(1.1 + 0.85 * len(groups), label)
         axes = figure.subplots()
+        end = start
         for place, group in enumerate(groups):
             own = plan[plan["group"] == group]
-            _bar(axes, place, own, active, start if unit == "month" else start + step / 2)
+            right = _bar(axes, place, own, active, start if unit != "scan" else start + step / 2)
+            end = max(end, right)
             _scans(axes, place, own)
             if baseline:
                 axes.plot(
                     start, place, "D", color="white", markeredgecolor=style.INK, ms=6, zorder=4
                 )
-        names = [
-            f"{_wrapped(g)}\n{int(plan.loc[plan['group'] == g, 'patients'].iloc[0])} patients"
-            for g in groups
-        ]
-        axes.set_yticks(range(len(groups)), names)
+        axes.set_yticks(range(len(groups)), [_named(plan, group) for group in groups])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(groups) - 0.35, -0.6)
         axes.spines["left"].set_visible(False)
-        times = sorted({*plan["time"].unique(), *([start] if baseline else [])})
+        times = sorted({*known, *([start] if baseline or begun else [])})
         shown = times if len(times) <= 12 else times[:: -(-len(times) // 12)]
         axes.set_xticks(shown, [f"{time:g}" for time in shown])
-        axes.set_xlim(start - 0.45 * step, max(times) + 0.45 * step)
+        axes.set_xlim(start - 0.45 * step, max(end, *times) + 0.45 * step)
         axes.set_xlabel(unit)
     return figure
 
@@ -182,32 +204,43 @@ def _step(times: list[float]) -> float:
     return min((b - a for a, b in pairwise(times)), default=1.0)
 
 
+def _named(plan: pd.DataFrame, group: str) -> str:
+    patients = float(plan.loc[plan["group"] == group, "patients"].iloc[0])
+    return f"{_wrapped(group)}\n{patients:g} patients" if patients == patients else _wrapped(group)
+
+
 def _wrapped(name: str) -> str:
     return name if len(name) <= 22 else f"{name[:21]}…"
 
 
-def _bar(axes: Axes, place: int, own: pd.DataFrame, active: str, start: float) -> None:
-    """Treatments in order; by month a period ends with its last scan, else midway to the next."""
-    left = start
-    months = own["unit"].iloc[0] == "month"
+def _bar(axes: Axes, place: int, own: pd.DataFrame, active: str, start: float) -> float:
+    """Treatments in order; by time a period ends with its last scan, else midway to the next.
+
+    A period without times is drawn as long as the one before, open. Returns where the bar ends.
+    """
+    left, length = start, 1.0
+    timed = own["unit"].iloc[0] != "scan"
     for _, part in own.groupby("period", sort=True):
         treatment = str(part["treatment"].iloc[0])
-        right = float(part["time"].max()) + (0.0 if months else 0.5)
-        dark = treatment == active
+        told = bool(part["time"].notna().all())
+        right = float(part["time"].max()) + (0.0 if timed else 0.5) if told else left + length
+        dark = told and treatment == active
         axes.barh(
             place,
             right - left,
             left=left,
             height=0.56,
-            color=style.BLUE if dark else _LIGHT,
-            edgecolor="white",
-            linewidth=1.5,
+            color=("white" if not told else style.BLUE if dark else _LIGHT),
+            edgecolor="white" if told else style.GREY,
+            linestyle="-" if told else "--",
+            linewidth=1.5 if told else 1.0,
             zorder=2,
         )
+        name = treatment if len(treatment) <= 26 else f"{treatment[:25]}…"
         axes.text(
             (left + right) / 2,
-            place - 0.12,
-            treatment if len(treatment) <= 26 else f"{treatment[:25]}…",
+            place - (0.12 if told else 0),
+            name if told else f"{name}\ntimes not known here",
             ha="center",
             va="center",
             color="white" if dark else style.INK,
@@ -215,14 +248,16 @@ def _bar(axes: Axes, place: int, own: pd.DataFrame, active: str, start: float) -
             fontsize=8.5,
             zorder=3,
         )
-        left = right
+        left, length = right, right - left
+    return left
 
 
 def _scans(axes: Axes, place: int, own: pd.DataFrame) -> None:
     """A mark for each planned scan, hollow where somebody was not seen, with how many were."""
     words = len(own) <= 12
-    for _, scan in own.iterrows():
-        whole = scan["seen"] == scan["patients"]
+    for _, scan in own.dropna(subset="time").iterrows():
+        counted = scan["seen"] == scan["seen"]
+        whole = not counted or scan["seen"] == scan["patients"]
         axes.plot(
             scan["time"],
             place + 0.14,
@@ -233,6 +268,6 @@ def _scans(axes: Axes, place: int, own: pd.DataFrame) -> None:
             markeredgewidth=0.8 if whole else 1.6,
             zorder=4,
         )
-        if words:
+        if words and counted:
             text = f"{scan['seen']:g} of {scan['patients']:g}"
             axes.text(scan["time"], place + 0.42, text, ha="center", va="center", fontsize=7.5)

@@ -37,6 +37,31 @@ def flow_table(published: Published) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names).astype(numbers)
 
 
+def design_table(published: Published) -> pd.DataFrame:
+    """Return what is printed on the plan, one row a sequence (or arm), period and planned count.
+
+    Returns
+    -------
+    DataFrame
+        ``group``, ``period``, ``treatment``, ``time`` (NaN where a period's are not known),
+        ``patients`` (who began), ``seen`` (NaN: how many were seen is not told), ``unit``; no rows
+        where no time or no group is printed.
+    """
+    names = ["group", "period", "treatment", "time", "patients", "seen", "unit"]
+    schedule, nan = published.schedule, float("nan")
+    if schedule is None:
+        return pd.DataFrame(columns=names)
+    began: dict[str, float] = {}
+    for row in sorted(published.flow, key=lambda row: row.period):
+        began.setdefault(row.group, nan if row.patients is None else row.patients)
+    rows = [
+        (row.group, row.period, row.treatment, time, began[row.group], nan, schedule.unit)
+        for row in published.flow
+        for time in schedule.times(row.period) or (nan,)
+    ]
+    return pd.DataFrame(rows, columns=names)
+
+
 def flow(published: Published) -> Section | None:
     """Who took part as far as it is printed; None where it is not."""
     rows = published.flow
@@ -58,6 +83,7 @@ def flow(published: Published) -> Section | None:
             _flow_words(published, group),
             "Who was screened, refused or was excluded before is not told here, nor how many scans "
             "of each patient could be read: the article and its protocol say.",
+            _design_words(published, crossover),
         ),
         tables=(
             Table(
@@ -82,8 +108,66 @@ def flow(published: Published) -> Section | None:
                 f"Flow of patients as it is printed. Dark: {published.active.label}.",
                 "Flow of patients. " + " ".join(_alt(row, crossover) for row in rows),
             ),
+            *_design_figure(published, group),
         ),
     )
+
+
+def _design_figure(published: Published, group: str) -> tuple[Figure, ...]:
+    schedule = published.schedule
+    if schedule is None:
+        return ()
+    plan = design_table(published)
+    crossover = bool((plan["period"] == 2).any())
+    dashed = " Dashed: how long it was, and when counts were planned, is not known here." * bool(
+        plan["time"].isna().any()
+    )
+    return (
+        Figure(
+            "design",
+            f"The design as it is printed: each {group}'s treatment"
+            f"{'s in order' if crossover else ''}, and when counts were planned."
+            + (" Diamond: before treatment." if schedule.baseline else "")
+            + f" Dark: {published.active.label}.{dashed}",
+            "The design. " + " ".join(_planned(row, published) for row in published.flow),
+        ),
+    )
+
+
+def _planned(row: FlowRow, published: Published) -> str:
+    schedule = published.schedule
+    times = () if schedule is None else schedule.times(row.period)
+    at = (
+        f"counts at {schedule.unit} {prose.listed([f'{time:g}' for time in times])}"
+        if schedule is not None and times
+        else "times not known here"
+    )
+    return f"{row.group}, period {row.period}, {row.treatment}: {at}."
+
+
+def _design_words(published: Published, crossover: bool) -> str:
+    """When counts were planned, where that is printed, and what is not known."""
+    schedule = published.schedule
+    if schedule is None:
+        return f"When counts were planned is {UNTOLD}."
+    known, unknown = [], []
+    for period in (1, 2) if crossover else (1,):
+        name = f"in period {period}" if crossover else ""
+        times = [f"{time:g}" for time in schedule.times(period)]
+        if times:
+            units = f"{schedule.unit}{'s' if len(times) > 1 else ''}"
+            known.append(f"{name} at {units} {prose.listed(times)}".strip())
+        else:
+            unknown.append(f"when they were {name}")
+    if schedule.baseline:
+        known.insert(0, "before treatment")
+    else:
+        unknown.append("whether there was one before treatment")
+    where = f"{schedule.where}; " if schedule.where else ""
+    certainty = f"({where}certainty: {schedule.certainty})"
+    gaps = [f"{prose.listed(unknown).capitalize()} is {UNTOLD}."] if unknown else []
+    washout = ["Whether there was a wash-out between the periods is not told."] * crossover
+    return " ".join([f"Counts were planned {', '.join(known)} {certainty}.", *gaps, *washout])
 
 
 def _number(value: int | None) -> str:

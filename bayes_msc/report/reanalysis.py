@@ -204,6 +204,7 @@ def _all_tables(result: Reanalysis) -> dict[str, pd.DataFrame]:
     found = {name: getattr(result, name) for name in names}
     beside = {
         "flow": behind.flow_table(result.published),
+        "design": behind.design_table(result.published),
         "reconstruction": behind.answers_table(result),
     }
     return found | {name: frame for name, frame in beside.items() if len(frame)}
@@ -229,6 +230,10 @@ def _draw(result: Reanalysis) -> Pictures:
     if result.published.flow:
         rows = behind.flow_table(result.published)
         figures["flow"] = plots.printed_flow(rows, result.published.active.label)
+        plan, schedule = behind.design_table(result.published), result.published.schedule
+        if schedule is not None:
+            label = result.published.active.label
+            figures["design"] = plots.printed_design(plan, label, schedule.baseline)
     if result.behind is not None:
         rows = behind.figure_rows(behind.answers_table(result))
         figures["reconstruction"] = plots.answers(rows, label=result.behind.label)
