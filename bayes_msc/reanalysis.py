@@ -210,7 +210,7 @@ def reanalyze(
     """
     _check_published(published)
     one_of(method, METHODS, "method", PublishedError)
-    paper = _paper(published, reconstruction)
+    paper = paper_behind(published, reconstruction)
     key = published.preferred if analysis is None else analysis
     route, effect = published.effect(key)
     priors = _priors(stances, published.benefit)
@@ -264,7 +264,16 @@ def _behind(paper: Paper, seed: int) -> Behind:
     return answers_behind(paper, seed)
 
 
-def _paper(published: Published, reconstruction: bool | Paper) -> Paper | None:
+def paper_behind(published: Published, reconstruction: bool | Paper) -> Paper | None:
+    """Return the printed counts to reconstruct from, if that is asked for.
+
+    Raises
+    ------
+    PublishedError
+        If the trial names none.
+    ReconstructionError
+        If they cannot be read.
+    """
     if reconstruction is False:
         return None
     # PyMC is imported only where it is needed

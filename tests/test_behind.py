@@ -14,7 +14,7 @@ from report_samples import alone, founding, with_reconstruction
 
 import bayes_msc as bm
 from bayes_msc import plots
-from bayes_msc.errors import PublishedError, ReconstructionError
+from bayes_msc.errors import PlanError, PublishedError, ReconstructionError
 from bayes_msc.flow import planned_scans
 from bayes_msc.printed import FlowRow
 from bayes_msc.published import parse_published
@@ -253,16 +253,95 @@ def test_parallel_paper_is_refused() -> None:
         answers_behind(paper)
 
 
-def test_verify_makes_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[Paper, int]] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Paper, int]]:
+    """Give made-up answers at once in place of the reconstruction, and keep what was asked."""
+    kept: list[tuple[Paper, int]] = []
 
     def behind(paper: Paper, seed: int = 1) -> Behind:
-        asked.append((paper, seed))
+        kept.append((paper, seed))
         made = with_reconstruction().behind
         assert made is not None
         return made
 
     monkeypatch.setattr(sys.modules[answers_behind.__module__], "answers_behind", behind)
+    return kept
+
+
+def planned(folder: Path, beside: str, data: str = "llufriu2014") -> bm.AnalysisPlan:
+    text = bm.draft_plan(
+        data,
+        benefit="lower",
+        thresholds=[1],
+        rule=bm.Rule(1.0, 0.95),
+        analyses=[],
+        folder=folder,
+    )
+    assert '# answers = ["reconstruction"]' in text
+    path = folder / "analysis.toml"
+    path.write_text(f"{text}\n{beside}\n")
+    return bm.read_plan(path)
+
+
+def test_plan_asks_for_it(tmp_path: Path, asked: list[tuple[Paper, int]]) -> None:
+    plan = planned(tmp_path, '[beside]\nanswers = ["reconstruction"]')
+    check = bm.check_plan(plan)
+    assert "from reconstructed counts" in check.steps["what"][0]
+    assert check.seconds > bm.check_plan(planned(tmp_path, "")).seconds + 20
+    assert not asked
+    done = bm.run_plan(plan)
+    assert len(asked) == 1
+    results = from_json((done.folder / "results.json").read_text())
+    assert section(results, "reconstruction").label == LABEL
+    # the rule is judged by what is printed alone
+    assert done.verdict.mcse == 0
+    assert done.label == ""
+    found = verify(done.folder)
+    assert found.ok
+    assert "reconstruction" in set(found.statements["table"])
+    assert asked[0] == asked[1]
+
+
+def test_plan_without_it_has_none(tmp_path: Path, asked: list[tuple[Paper, int]]) -> None:
+    done = bm.run_plan(planned(tmp_path, ""))
+    assert not asked
+    assert section(from_json((done.folder / "results.json").read_text()), "reconstruction") is None
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ('[beside]\nanswers = ["ladder"]', "printed numbers: write answers"),
+        ("[beside]\ncalibrate = 300", "printed numbers: write answers"),
+        ('[beside]\nanswers = ["reconstruction"]\ncalibrate = 300', "no model to calibrate"),
+    ],
+)
+def test_plan_on_print_refuses_what_takes_counts(tmp_path: Path, beside: str, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        planned(tmp_path, beside)
+
+
+def test_plan_says_early_that_there_is_nothing_to_reconstruct_from(tmp_path: Path) -> None:
+    plan = planned(tmp_path, '[beside]\nanswers = ["reconstruction"]', "mesems2021")
+    with pytest.raises(PublishedError, match="printed_counts"):
+        bm.check_plan(plan)
+
+
+def test_plan_on_counts_needs_no_reconstruction(tmp_path: Path) -> None:
+    text = bm.draft_plan(
+        "llufriu2014_reconstructed",
+        benefit="lower",
+        thresholds=[1],
+        rule=bm.Rule(),
+        folder=tmp_path,
+    )
+    path = tmp_path / "analysis.toml"
+    path.write_text(re.sub(r"answers = \[.*\]", 'answers = ["reconstruction"]', text))
+    with pytest.raises(PlanError, match="counts of every patient need none"):
+        bm.read_plan(path)
+
+
+def test_verify_makes_it_again(tmp_path: Path, asked: list[tuple[Paper, int]]) -> None:
     result = bm.reanalyze(bm.load_published("llufriu2014"), reconstruction=True, seed=7)
     results, figures = build(result)
     folder = write_results(results, tmp_path / "r", dict(figures))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from bayes_msc.companions import Companions
+    from bayes_msc.reconstruct import Paper
     from bayes_msc.report import Pictures, Results
 
 BESIDE = ("estimand", "prior", "median", "lower", "upper", "prob", "mcse", "ok")
@@ -77,6 +78,7 @@ def carry_out(
     workers: int | None = None,
     command: str = "",
     moves: bool = True,
+    paper: Paper | None = None,
 ) -> CarriedOut:
     """Compute all that a plan asks for; nothing is written.
 
@@ -97,9 +99,12 @@ def carry_out(
         The command that was typed.
     moves : bool
         Whether to make the analyses of sensitivity that the plan asks for.
+    paper : Paper, optional
+        Printed counts to reconstruct from, where the plan asks for that; by default those that the
+        printed results name.
     """
     if isinstance(subject, Published):
-        analysed = _of_numbers(plan, subject, external, begin)
+        analysed = _of_numbers(plan, subject, external, paper, begin)
     else:
         analysed = _of_counts(plan, subject, external, workers, begin)
     moved = _sensitivity(plan, subject, external, workers, begin) if moves else None
@@ -200,7 +205,11 @@ def _beside(
 
 
 def _of_numbers(
-    plan: AnalysisPlan, published: Published, external: Sequence[Published] | None, begin: Begin
+    plan: AnalysisPlan,
+    published: Published,
+    external: Sequence[Published] | None,
+    paper: Paper | None,
+    begin: Begin,
 ) -> Analysed:
     begin("reanalysis")
     rule, data = plan.rule, plan.tables.data
@@ -211,6 +220,7 @@ def _of_numbers(
         analysis=data.analysis,
         external=external,
         thresholds=_limits(plan),
+        reconstruction=plan.tables.beside is not None and (paper or True),
     )
     table = result.statements
     rows = []

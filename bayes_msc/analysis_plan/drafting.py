@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import tomli_w
-
+from bayes_msc.analysis_plan.entries import RECONSTRUCTED, Lines, beside, entry
 from bayes_msc.analysis_plan.guessing import columns_of, guess_roles
 from bayes_msc.analysis_plan.reading import parse_plan
 from bayes_msc.analysis_plan.subject import Counts, load_subject
@@ -21,8 +19,6 @@ from bayes_msc.published import load_published, published_names, read_published
 from bayes_msc.roles import ROLES
 from bayes_msc.rule import Rule
 from bayes_msc.sensitivity.whole import ANALYSES
-
-Lines = list[str]
 
 
 def draft_plan(
@@ -115,7 +111,7 @@ def draft_plan(
     if printed:
         lines += _printed(data, folder)
     elif bundled:
-        lines += ["", "[data]", *_entry("bundled", str(data), "comes with bayes_msc"), *_lock()]
+        lines += ["", "[data]", *entry("bundled", str(data), "comes with bayes_msc"), *_lock()]
         lines += _OTHERS
     else:
         lines += _file(Path(data), folder, sheet)
@@ -128,8 +124,8 @@ def draft_plan(
         lines += _estimands(kind)
     lines += _statements(thresholds, rule)
     lines += _sensitivity(analyses)
-    if not printed:
-        lines += _beside("specifications" in analyses or "all" in analyses)
+    families = "specifications" in analyses or "all" in analyses
+    lines += RECONSTRUCTED if printed else beside(families)
     lines += _output(results, formats)
     if not printed:
         lines += _computation(seed, engine)
@@ -179,17 +175,6 @@ _OTHERS = [
 ]
 
 
-def _entry(key: str, value: Any, *comment: str) -> Lines:
-    """Return the comment lines of one key, and the key."""
-    return [*(f"# {words}" for words in comment), f"{key} = {_shown(value)}"]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_shown(item) for item in value)}]"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
-
-
 def _question(question: Mapping[str, str], of_counts: bool) -> Lines:
     lines = [
         "# A pre-specified analysis: written before the results are known, checked as a whole",
@@ -198,17 +183,15 @@ def _question(question: Mapping[str, str], of_counts: bool) -> Lines:
         "#   bayes-msc run analysis.toml      runs it",
         "",
         "[question]",
-        *_entry(
-            "benefit", question["benefit"], "which rates are good for a patient: lower, higher"
-        ),
-        *_entry("title", question["title"], "title of the report; empty for that of the data"),
+        *entry("benefit", question["benefit"], "which rates are good for a patient: lower, higher"),
+        *entry("title", question["title"], "title of the report; empty for that of the data"),
     ]
     if of_counts:
-        lines += _entry(
+        lines += entry(
             "endpoint", question["endpoint"] or "events", "what is counted, in the plural"
         )
-        lines += _entry("unit", question["unit"], "unit of exposure, in the singular")
-    return [*lines, *_entry("registered", "", "where and when this plan was laid down, if it was")]
+        lines += entry("unit", question["unit"], "unit of exposure, in the singular")
+    return [*lines, *entry("registered", "", "where and when this plan was laid down, if it was")]
 
 
 def _lock() -> Lines:
@@ -226,14 +209,14 @@ def _printed(data: str | Path, folder: Path) -> Lines:
     return [
         "",
         "[data]",
-        *_entry("published", place, "printed numbers: a bundled trial, or a TOML file"),
+        *entry("published", place, "printed numbers: a bundled trial, or a TOML file"),
         *_lock(),
-        *_entry(
+        *entry(
             "analysis",
             found.preferred,
             f"which printed analysis: {', '.join(found.analyses)}",
         ),
-        *_entry(
+        *entry(
             "external",
             list(found.external),
             "other trials of the same question that are taken into account; [] for none",
@@ -246,8 +229,8 @@ def _from(folder: Path, path: Path) -> str:
 
 
 def _file(path: Path, folder: Path, sheet: str | None) -> Lines:
-    lines = ["", "[data]", *_entry("file", _from(folder, path), "CSV, Excel or Parquet")]
-    lines += _entry("sheet", sheet) if sheet else []
+    lines = ["", "[data]", *entry("file", _from(folder, path), "CSV, Excel or Parquet")]
+    lines += entry("sheet", sheet) if sheet else []
     return [*lines, *_lock(), *_OTHERS]
 
 
@@ -271,12 +254,12 @@ def _roles(
     if design == "parallel":
         found = {role: name for role, name in found.items() if role not in ("period", "sequence")}
     lines = ["", "[roles]", f"# the columns of the file: {_plain(header)}"]
-    lines += _entry("design", design, "parallel or crossover")
-    lines += _entry("control", control, "labels in the column of treatments")
-    lines += _entry("active", active)
+    lines += entry("design", design, "parallel or crossover")
+    lines += entry("control", control, "labels in the column of treatments")
+    lines += entry("active", active)
     for role in ROLES:
         if role in found:
-            lines += _entry(role, found[role])
+            lines += entry(role, found[role])
     return lines
 
 
@@ -291,7 +274,7 @@ def _model(card: str | None, design: str) -> Lines:
     return [
         "",
         "[model]",
-        *_entry("card", card or default, "a card of `bayes-msc models`, or a TOML file of yours"),
+        *entry("card", card or default, "a card of `bayes-msc models`, or a TOML file of yours"),
     ]
 
 
@@ -301,13 +284,13 @@ def _priors(primary: str, names: Sequence[str], printed: bool) -> Lines:
     return [
         "",
         "[priors]",
-        *_entry(
+        *entry(
             "primary",
             primary,
             "the prior of the log rate ratio that the rule is judged under:",
             f"{choices}{own}",
         ),
-        *_entry("stances", [n for n in names if n != primary], "priors that stand beside it"),
+        *entry("stances", [n for n in names if n != primary], "priors that stand beside it"),
         "# a prior of your own, with its reason; then name it above:",
         "# [priors.own.registry]",
         '# distribution = "normal"',
@@ -322,9 +305,9 @@ def _estimands(design: str) -> Lines:
     return [
         "",
         "[estimands]",
-        *_entry("primary", first, f"what is estimated: {', '.join(ESTIMANDS[design])}"),
-        *_entry("also", others, "estimands that stand beside it"),
-        *_entry("exposure", 1.0, "exposure for which a difference of rates is stated"),
+        *entry("primary", first, f"what is estimated: {', '.join(ESTIMANDS[design])}"),
+        *entry("also", others, "estimands that stand beside it"),
+        *entry("exposure", 1.0, "exposure for which a difference of rates is stated"),
         "# rate ratios between which you would call the arms equivalent; there is no default",
         "# equivalence = [0.8, 1.25]",
     ]
@@ -335,14 +318,12 @@ def _statements(thresholds: Sequence[float], rule: Rule) -> Lines:
     return [
         "",
         "[statements]",
-        *_entry("thresholds", [float(c) for c in thresholds], f"rate ratios c of P(RR {side} c)"),
+        *entry("thresholds", [float(c) for c in thresholds], f"rate ratios c of P(RR {side} c)"),
         "",
         "[rule]",
         f"# the plan calls for {rule.words()}",
-        *_entry(
-            "threshold", float(rule.threshold), "the rate ratio that would matter to a patient"
-        ),
-        *_entry("probability", float(rule.probability), "how sure one has to be of it"),
+        *entry("threshold", float(rule.threshold), "the rate ratio that would matter to a patient"),
+        *entry("probability", float(rule.probability), "how sure one has to be of it"),
     ]
 
 
@@ -350,7 +331,7 @@ def _sensitivity(analyses: Sequence[str]) -> Lines:
     return [
         "",
         "[sensitivity]",
-        *_entry(
+        *entry(
             "analyses",
             list(analyses),
             '["all"], [] for none, or some of:',
@@ -360,30 +341,12 @@ def _sensitivity(analyses: Sequence[str]) -> Lines:
     ]
 
 
-def _beside(families: bool) -> Lines:
-    return [
-        "",
-        "[beside]",
-        *_entry(
-            "answers",
-            ["comparators", "ladder"] if families else ["comparators"],
-            "what stands beside: comparators (frequentist methods), ladder (families; minutes)",
-        ),
-        *_entry(
-            "calibrate",
-            0,
-            "trials to simulate that calibrate this very model in this very design, such as 300;",
-            "with 0 the report cites the calibration that came with the package",
-        ),
-    ]
-
-
 def _output(results: str, formats: Sequence[str]) -> Lines:
     return [
         "",
         "[output]",
-        *_entry("folder", results, "never overwritten, unless --force is given"),
-        *_entry("formats", list(formats), f"of {', '.join(FORMATS)}"),
+        *entry("folder", results, "never overwritten, unless --force is given"),
+        *entry("formats", list(formats), f"of {', '.join(FORMATS)}"),
     ]
 
 
@@ -391,9 +354,9 @@ def _computation(seed: int, engine: str) -> Lines:
     return [
         "",
         "[computation]",
-        *_entry("seed", seed, "the same seed gives the same numbers"),
-        *_entry("engine", engine, "nuts, fast (importance sampling), or auto"),
-        *_entry("draws", 1000, "of each chain, after as many that are discarded"),
-        *_entry("tune", 500),
-        *_entry("chains", 4),
+        *entry("seed", seed, "the same seed gives the same numbers"),
+        *entry("engine", engine, "nuts, fast (importance sampling), or auto"),
+        *entry("draws", 1000, "of each chain, after as many that are discarded"),
+        *entry("tune", 500),
+        *entry("chains", 4),
     ]

@@ -165,7 +165,9 @@ def steps_of(plan: AnalysisPlan, subject: Counts | Published) -> list[Step]:
     )
     if isinstance(subject, Published):
         names = ", ".join(priors_of(plan, subject))
-        steps = [Step("reanalysis", f"exact, under {names}", 0, 3.0)]
+        counts = plan.tables.beside is not None
+        also = ", and from reconstructed counts" if counts else ""
+        steps = [Step("reanalysis", f"exact, under {names}{also}", 10 * counts, 3 + 37.0 * counts)]
         if analyses:
             kept = [name for name in analyses if name in OF_PRIORS]
             steps += [Step(f"sensitivity: {name}", "sensitivity to prior", 0, 3.0) for name in kept]

@@ -16,6 +16,7 @@ from bayes_msc.model import Model
 from bayes_msc.prior import Prior, stance
 from bayes_msc.published import Published, load_published, published_names, read_published
 from bayes_msc.reading import read_trial
+from bayes_msc.reanalysis import paper_behind
 from bayes_msc.trial import Trial
 
 
@@ -112,6 +113,8 @@ def _published(plan: AnalysisPlan) -> Published:
             f"{found.name} a {found.benefit} one: correct the one that is wrong"
         )
     found.analysis(data.analysis)
+    # said before anything is computed
+    paper_behind(found, plan.tables.beside is not None)
     _same(plan, found.sha256, found.name)
     return found
 

@@ -17,6 +17,8 @@ FORMATS = ("html", "docx", "pdf", "md")
 WHOLE_TRIAL, WHOLE, FIRST = "whole trial", "whole crossover", "first period alone"
 #: Other methods, and all families of counts.
 BESIDE = ("comparators", "ladder")
+#: Beside printed numbers: what the counts behind them would answer.
+RECONSTRUCTION = "reconstruction"
 #: Trials below which the ranks of a calibration say nothing.
 FEWEST = 20
 ESTIMANDS = {"parallel": (WHOLE_TRIAL,), "crossover": (WHOLE, FIRST)}
@@ -219,7 +221,7 @@ class Beside(Table):
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            one_of(name, BESIDE, "answer beside", BayesMSCError)
+            one_of(name, (*BESIDE, RECONSTRUCTION), "answer beside", BayesMSCError)
         return tuple(dict.fromkeys(value))
 
     @field_validator("calibrate")
@@ -278,14 +280,14 @@ class PlanTables(Table):
             "computation": self.computation,
         }
         if self.data.published:
-            others = {"roles": self.roles, "beside": self.beside}
-            given = [n for n, t in {**of_counts, **others}.items() if t is not None]
+            given = [n for n, t in {**of_counts, "roles": self.roles}.items() if t is not None]
             if given:
                 raise MisfitError(
                     (given[0],),
                     f"the data are printed numbers, and those have no [{'], ['.join(given)}]: "
                     "leave it out, or name the counts of every patient",
                 )
+            self._beside_print()
             if self.priors.primary == CARD or CARD in self.priors.stances:
                 raise MisfitError(
                     ("priors",),
@@ -303,6 +305,12 @@ class PlanTables(Table):
             raise MisfitError(("data",), need)
         if self.data.bundled and self.roles is not None:
             raise MisfitError(("roles",), "a bundled trial knows its own: leave the table out")
+        if self.beside is not None and RECONSTRUCTION in self.beside.answers:
+            raise MisfitError(
+                ("beside", "answers"),
+                f"names {RECONSTRUCTION!r}, and counts of every patient need none: that is for "
+                "printed numbers (published)",
+            )
         if self.question.benefit == "higher":
             raise MisfitError(
                 ("question", "benefit"),
@@ -310,3 +318,19 @@ class PlanTables(Table):
                 "lower rate as benefit: count the opposite event, or reanalyse printed numbers",
             )
         return self
+
+    def _beside_print(self) -> None:
+        """Refuse beside printed numbers what takes counts of every patient."""
+        if self.beside is None:
+            return
+        if self.beside.answers != (RECONSTRUCTION,):
+            raise MisfitError(
+                ("beside", "answers"),
+                f"is {list(self.beside.answers)}, and the data are printed numbers: "
+                f'write answers = ["{RECONSTRUCTION}"], or leave the table out',
+            )
+        if self.beside.calibrate:
+            raise MisfitError(
+                ("beside", "calibrate"),
+                "the data are printed numbers, and there is no model to calibrate: leave it out",
+            )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ from bayes_msc.report.write import FIT
 
 if TYPE_CHECKING:
     from bayes_msc.reanalysis import Reanalysis
+    from bayes_msc.reconstruct import Paper
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +130,16 @@ def _plan_again(
     moves: bool,
 ) -> Again:
     subject, external = subject_of(plan, results.recipe), others_of(results.recipe)
-    done = carry_out(plan, subject, external, folder, begin, workers=cores, moves=moves)
+    done = carry_out(
+        plan,
+        subject,
+        external,
+        folder,
+        begin,
+        workers=cores,
+        moves=moves,
+        paper=_paper_of(results.recipe),
+    )
     if done.sensitivity is None:
         return Again(_as_read(done.results))
     tables = {"what_moves": done.sensitivity.ranking, **done.sensitivity.tables}
@@ -186,10 +197,8 @@ def _reanalyse_again(results: Results) -> Reanalysis:
     from bayes_msc.prior import Prior
     from bayes_msc.published import parse_published
     from bayes_msc.reanalysis import reanalyze
-    from bayes_msc.reconstruct import parse_paper
 
     recipe = results.recipe
-    kept = recipe["reconstruction"]
     return reanalyze(
         parse_published(recipe["published"], "the trial in results.json"),
         stances={name: Prior.from_table(t) for name, t in recipe["stances"].items()},
@@ -200,5 +209,13 @@ def _reanalyse_again(results: Results) -> Reanalysis:
         tau_priors=[Prior.from_table(table) for table in recipe["tau_priors"]],
         method=recipe["method"],
         seed=recipe["seed"],
-        reconstruction=parse_paper(kept["text"], kept["name"]) if kept else False,
+        reconstruction=_paper_of(recipe) or False,
     )
+
+
+def _paper_of(recipe: Mapping[str, Any]) -> Paper | None:
+    """Printed counts that were reconstructed from, as they were then."""
+    from bayes_msc.reconstruct import parse_paper
+
+    kept = recipe.get("reconstruction")
+    return parse_paper(kept["text"], kept["name"]) if kept else None
