@@ -100,7 +100,7 @@ def test_reanalyze_writes_report_results_and_figures(reanalysed):
     assert content["tables"]["statements"]
     manifest = content["manifest"]
     assert manifest["command"].startswith("bayes-msc reanalyze llufriu2014")
-    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".png"] * 4 + [".svg"] * 4
+    assert sorted(p.suffix for p in (folder / "figures").iterdir()) == [".png"] * 5 + [".svg"] * 5
     assert "<svg" in (folder / "report.html").read_text("utf-8")
     assert not (folder / "fit.nc").exists()
 
