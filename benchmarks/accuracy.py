@@ -156,6 +156,7 @@ def compare(n: int, seed: int, by_nuts: bool) -> pd.DataFrame:
         reference = nuts(model, trial, i) if by_nuts else answer(density, i + n, large=True)
         row["probability_off"] = abs(row["probability"] - reference["probability"])
         row["mean_off"] = abs(row["mean"] - reference["mean"]) / reference["sd"]
+        row["sd_ratio"] = row["sd"] / reference["sd"]
         row["log_marginal_off"] = row["log_marginal"] - reference["log_marginal"]
         row["reference_k"] = reference.get("pareto_k", np.nan)
         rows.append(row)
@@ -210,8 +211,11 @@ def _comparison(rows: pd.DataFrame, quick: bool) -> list[Measure]:
         "P(RR < 1) off": (rows["probability_off"], ""),
         "mean of log RR off": (rows["mean_off"], "SD"),
     }
+    narrow = rows["sd_ratio"]
+    error = f"its standard error {narrow.std() / np.sqrt(len(narrow)):.4f}"
     return [
         *(Measure(NAME, name, "fast", float(value), note=note) for name, value in shares.items()),
+        Measure(NAME, "SD of log RR over the reference's, mean", "fast", narrow.mean(), note=error),
         *(
             Measure(
                 NAME,
@@ -254,6 +258,7 @@ def summary(rows: pd.DataFrame) -> pd.Series:
             "P(RR < 1) off, largest where trusted": rows["probability_off"][trusted].max(),
             "mean off in SDs, median": rows["mean_off"].median(),
             "mean off in SDs, largest where trusted": rows["mean_off"][trusted].max(),
+            "SD over the reference's, mean": rows["sd_ratio"].mean(),
             "log marginal off, root mean square": np.sqrt((rows["log_marginal_off"] ** 2).mean()),
             "Pareto k, median": rows["pareto_k"].median(),
             "Pareto k, largest": rows["pareto_k"].max(),

@@ -129,10 +129,13 @@ def test_the_stated_errors_cover_the_errors_made() -> None:
 
 
 def test_tails_heavier_than_the_proposals_are_flagged() -> None:
-    found = sample(lambda x: stats.cauchy.logpdf(x).sum(axis=1), np.zeros(4), ["real"] * 4)
-    assert not found.trusted
-    assert found.pareto_k > 0.7
-    assert found.attempts == len(EFFORT.stages) + len(EFFORT.extra)
+    def cauchy(x: np.ndarray) -> np.ndarray:
+        return stats.cauchy.logpdf(x).sum(axis=1)
+
+    found = [sample(cauchy, np.zeros(4), ["real"] * 4, seed=s) for s in range(12)]
+    assert not any(one.trusted for one in found)
+    assert np.median([one.pareto_k for one in found]) > 0.7
+    assert {one.attempts for one in found} == {len(EFFORT.stages) + len(EFFORT.extra)}
 
 
 def test_a_second_attempt_solves_what_the_first_does_not() -> None:
@@ -164,7 +167,7 @@ def test_more_points_are_spent_only_where_they_are_needed() -> None:
     easy = sample(normal, np.zeros(4), ["real"] * 4)
     strict = Effort(probability_error=1e-4)
     hard = sample(normal, np.zeros(4), ["real"] * 4, effort=strict)
-    assert easy.attempts == 3
+    assert easy.attempts == len(EFFORT.stages)
     assert easy.evaluations < 1200
     assert hard.attempts == len(EFFORT.stages) + len(EFFORT.extra)
     assert not hard.trusted
