@@ -437,7 +437,7 @@ def test_one_file_by_its_ending(reanalysis: Made, tmp_path: Path) -> None:
     assert (tmp_path / "a.pdf").read_bytes()[:5] == b"%PDF-"
     text = (tmp_path / "a.md").read_text("utf-8")
     addresses = re.findall(r"\]\((a_figures/[^)]+)\)", text)
-    assert len(addresses) == 4
+    assert len(addresses) == 5
     assert all((tmp_path / address).is_file() for address in addresses)
     with pytest.raises(OutputError, match="there already"):
         report(founding(), tmp_path / "a.pdf")

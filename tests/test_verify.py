@@ -149,13 +149,19 @@ def test_another_seed_agrees_within_the_error(
     own = found.statements[found.statements["table"] == "statements"]
     estimates = own[own["measure"].isin(["median", "lower", "upper", "probability"])]
     estimates = estimates[estimates["stored"].notna()]
-    assert set(estimates["verdict"]) == {AGREES}
+    # of 4000 draws as many may lie below 1 by chance
+    same = estimates["verdict"] == IDENTICAL
+    assert set(estimates["verdict"]) <= {AGREES, IDENTICAL}
+    assert set(estimates.loc[same, "measure"]) <= {"probability"}
+    assert (~same).sum() > 0.8 * len(estimates)
     # the curve has an error at every point, the patients have none
     curve = found.statements[found.statements["table"] == "curve"]
     assert AGREES in set(curve.loc[curve["measure"] == "probability", "verdict"])
     patients = found.statements[found.statements["table"] == "patients"]
     assert UNKNOWN in set(patients["verdict"])
-    assert DIFFERS not in set(found.statements["verdict"])
+    # whether stored draws reach a patient left out is a matter of their weights: no number differs
+    differs = found.statements[found.statements["verdict"] == DIFFERS]
+    assert set(differs["measure"]) <= {"the row", "rows"}
     # and the manifest named another seed
     assert found.inputs.loc[found.inputs["state"] == CHANGED, "input"].tolist() == [
         "seed in the manifest"

@@ -35,6 +35,8 @@ DRAWN = 2000
 #: A probability closer than this to 0 or 1 counts as that close when the surface is fitted.
 _EDGE = 1e-4
 _STEP = 1.2
+#: Least freedom that a refit is taken to leave to the surface of the others.
+_LEAST_FREE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,8 @@ def tipping_point(
     deltas : sequence of float
         Multipliers of the curve, above 0; 1 is added.
     imputations : int
-        Refitted completed trials for each multiplier, 2 or more.
+        Refitted completed trials for each multiplier, 2 or more; with only two or three multipliers
+        take 30 or more, for the surface goes through all of them.
     thresholds, seed, workers, progress
         As in ``bayes_msc.sensitivity.leave_patients_out``.
 
@@ -217,51 +220,86 @@ class _Curve:
         self.completions, self.question, self.arm, self.grid = completions, question, arm, grid
         features = completions.features(np.stack(list(refits["counts"])))
         own = refits["arm"] == arm
-        self._coefficients, self._residuals = {}, {}
-        for name in question.below:
-            odds = logit(refits[name].clip(_EDGE, 1.0 - _EDGE))
-            self._coefficients[name] = np.linalg.lstsq(features, odds, rcond=None)[0]
-            left = refits[name] - expit(features @ self._coefficients[name])
-            self._residuals[name] = left[own].groupby(refits["delta"][own])
+        places = np.where(own, refits["delta"], np.nan)
+        self._surfaces = {
+            name: _Surface(features, refits[name].to_numpy(float), places)
+            for name in question.below
+        }
         self._ok = refits[own].groupby("delta")["ok"].all()
-        self._mcse = refits[own].groupby("delta")["mcse"].mean()
+        self._noise = refits[own].groupby("delta")["mcse"].agg(lambda m: (m**2).sum() / m.size**2)
+        self._size = int(refits[own].groupby("delta").size().iloc[0])
         self.rows = [self.at(delta) for delta in grid]
 
     def at(self, delta: float) -> dict[str, Any]:
         """Estimate at one multiplier; between those of the grid the departure is interpolated."""
         drawn = self.completions.counts(self.arm, delta, DRAWN)
         features, question = self.completions.features(drawn), self.question
-        surface = {n: expit(features @ self._coefficients[n]) for n in question.below}
-        below = {
-            name: float(
-                np.clip(values.mean() + self._between(self._residuals[name].mean(), delta), 0, 1)
-            )
-            for name, values in surface.items()
-        }
+        found = {name: one.mean(features, delta) for name, one in self._surfaces.items()}
+        below = {name: value for name, (value, _) in found.items()}
         column = question.rule.column
         prob = question.rule.of(below[column])
-        residuals = self._residuals[column]
-        squares = [
-            float(surface[column].var(ddof=1)) / len(drawn),
-            self._between(residuals.var(ddof=1) / residuals.size(), delta),
-            self._between(self._mcse**2 / residuals.size(), delta),
-        ]
+        noise = _between(self._noise.index.to_numpy(float), self._noise.to_numpy(float), delta)
         active = self.completions.active
         own = active if self.arm == "active" else ~active
         return {
             "delta": float(delta),
             **below,
             "prob": prob,
-            "mcse": float(np.sqrt(sum(squares))),
+            "mcse": float(np.sqrt(found[column][1] + noise)),
             "rule_met": question.rule.met(prob),
             "events": float(drawn[:, own].sum(axis=1).mean()),
-            "imputations": int(residuals.size().iloc[0]),
+            "imputations": self._size,
             "ok": bool(self._ok.all()),
         }
 
-    def _between(self, values: pd.Series, delta: float) -> float:
-        places = np.log(values.index.to_numpy(float))
-        return float(np.interp(np.log(delta), places, values.to_numpy(float)))
+
+class _Surface:
+    """A probability as a smooth function of what was filled in, through refits.
+
+    Parameters
+    ----------
+    features : ndarray of float, shape (refits, features)
+    values : ndarray of float, shape (refits,)
+    places : ndarray of float, shape (refits,)
+        Multiplier of each refit of the arm in question; NaN for those of the other.
+    """
+
+    def __init__(self, features: Array, values: Array, places: Array) -> None:
+        odds = logit(np.clip(values, _EDGE, 1.0 - _EDGE))
+        inverse = np.linalg.pinv(features)
+        self._coefficients = inverse @ odds
+        # what the coefficients would be without each refit
+        leverage = np.einsum("ij,ji->i", features, inverse)
+        left = odds - features @ self._coefficients
+        step = inverse * (left / np.maximum(1.0 - leverage, _LEAST_FREE))
+        self._without = self._coefficients[:, None] - step
+        self._grid = np.unique(places[np.isfinite(places)])
+        self._at = (places == self._grid[:, None]).astype(float)
+        self._departure = self._at @ (values - expit(features @ self._coefficients))
+        self._departure /= self._at.sum(axis=1)
+        others = self._at[:, :, None] * (1.0 - np.eye(len(values)))
+        departures = values[:, None] - expit(features @ self._without)
+        self._departures = np.einsum("gjn,jn->gn", others, departures) / others.sum(axis=1)
+
+    def mean(self, drawn: Array, delta: float) -> tuple[float, float]:
+        """Mean over drawn completed trials, and its variance by leaving out one refit at a time.
+
+        The variance has the surface's own uncertainty in it, which the departures of the refits
+        that it goes through do not show (jackknife: Efron & Stein 1981, Annals of Statistics
+        9:586).
+        """
+        surface = expit(drawn @ self._coefficients)
+        value = surface.mean() + _between(self._grid, self._departure, delta)
+        without = expit(drawn @ self._without).mean(axis=0)
+        without += [_between(self._grid, one, delta) for one in self._departures.T]
+        n = len(without)
+        jackknife = (n - 1) / n * float(((without - without.mean()) ** 2).sum())
+        return float(np.clip(value, 0, 1)), jackknife + float(surface.var(ddof=1)) / len(drawn)
+
+
+def _between(grid: NDArray[Any], values: NDArray[Any], delta: float) -> float:
+    """Interpolate between multipliers, on the log scale."""
+    return float(np.interp(np.log(delta), np.log(grid), values))
 
 
 def _located(curve: _Curve) -> dict[str, Any]:
