@@ -13,7 +13,7 @@ from pytensor.graph.replace import graph_replace, vectorize_graph
 from scipy import integrate, stats
 
 from bayes_msc.counts import DROP, FAMILIES, marginal_logp, patient_integral, value_only
-from bayes_msc.counts.interval import FEWEST
+from bayes_msc.counts.lanes import FEWEST, LANES
 from bayes_msc.counts.operations import PatientLogp, PatientLogpGradient
 from benchmarks.quadrature import (
     TARGET,
@@ -305,6 +305,24 @@ def test_order_of_patients_and_rows_does_not_matter(family: str) -> None:
     logp = evaluate(arrays, family)[0]
     turned = evaluate(tuple(a[::-1, ::-1] for a in arrays), family)[0]
     np.testing.assert_allclose(turned[::-1], logp, rtol=1e-10)
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative-binomial"])
+def test_patients_searched_together_do_not_touch_each_other(family: str) -> None:
+    arrays = patients(family, (2 * LANES + 5, 6), seed=4)
+    eta, loading, seen = arrays[1], arrays[2], arrays[3]
+    # rows of one mean, of one loading, of none; a patient without effect, and one without rows
+    eta[::3, 1] = eta[::3, 0]
+    loading[::2] = loading[::2, :1]
+    loading[5], seen[7] = 0.0, 0.0
+    seen[::4, 3:] = 0.0
+    # one who is far astray, and must be waited for
+    eta[LANES + 1] += 250.0
+    together = evaluate(arrays, family)
+    for i in range(len(eta)):
+        alone = evaluate(tuple(a[i : i + 1] for a in arrays), family)
+        for whole, part in zip(together, alone, strict=True):
+            np.testing.assert_allclose(whole[i], part[0], rtol=1e-12, atol=1e-300)
 
 
 def test_interval_reaches_where_the_integrand_has_fallen() -> None:

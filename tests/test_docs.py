@@ -169,7 +169,7 @@ def test_pages_name_nothing_forbidden(path: Path, what: str) -> None:
 
 def test_numbers_of_the_methods_page_are_the_codes() -> None:
     from bayes_msc.counts import DROP, FAMILIES
-    from bayes_msc.counts.interval import FEWEST
+    from bayes_msc.counts.lanes import FEWEST
     from bayes_msc.evidence import TAU_PRIORS
     from bayes_msc.fit import CAREFUL, Settings
     from bayes_msc.importance import EFFORT, MOST_K

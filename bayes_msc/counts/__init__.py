@@ -6,7 +6,7 @@ from typing import Any
 
 from bayes_msc.counts.families import FAMILIES, Family
 from bayes_msc.counts.integral import patient_integral
-from bayes_msc.counts.interval import DROP
+from bayes_msc.counts.lanes import DROP
 from bayes_msc.counts.moments import no_event, variance
 from bayes_msc.counts.operations import PatientEffects, PatientLogpGradient, value_only
 

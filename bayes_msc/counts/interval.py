@@ -1,38 +1,27 @@
-"""Where the nodes of a patient's integral lie: mode, interval, map and number (Numba)."""
+"""Where the nodes of a patient's integral lie, in any family: mode, interval and map (Numba)."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from bayes_msc.counts.families import FAMILIES
-from bayes_msc.counts.smooth import integrand, prepare
+from bayes_msc.counts.families import Family
+from bayes_msc.counts.lanes import BEND, DROP, FEWEST, LARGEST
 from bayes_msc.counts.special import compiled
 
-DROP = 18.0
-#: Nodes for an integrand that is all but normal. More are laid, up to the family's number, as the
-#: interval is wide in units of the integrand's own width, and as it is skew; all of them where the
-#: patient effect is so wide that a bend may hide away from the mode. A family whose integrand may
-#: be anything gets three quarters of its number, or all of them.
-FEWEST = 16
-_NORMAL_WIDTH = 12.0
-_PER_WIDTH = 8.0
-_PER_SKEWNESS = 16.0
-_WIDE_LOADING = 1.5
-BEND = 0.5
-#: Beyond this log mean, on either side, a step has gone astray: the kernel goes on as a line.
-LARGEST = 300.0
 #: Below this a log likelihood has no digits left behind the point.
 _LOWEST = -1e12
+#: Beyond this patient effect a bend may hide away from the mode: all nodes are laid, else three
+#: quarters of the family's number.
+_WIDE_LOADING = 1.5
 
 
 @dataclass(frozen=True)
 class Search:
     """Compiled functions of one family that lay the nodes.
 
-    A patient is what ``prepared`` makes of the patient's rows, arrays of shape (rows,).
+    A patient is ``(count, eta, loading, seen, k, p)``, arrays of shape (rows,).
 
     Attributes
     ----------
@@ -42,8 +31,6 @@ class Search:
         ``log_integrand(z, patient)``: value, score and information in z, up to a constant.
     guess : callable
         ``guess(count, eta, loading, seen)``: where the search for the mode starts.
-    prepared : callable
-        ``prepared(count, eta, loading, seen, k, p, parts)``, with scratch of shape (3, rows).
     interval : callable
         ``interval(start, patient, widest, n_nodes)``: mode, value there, slope and bend of the
         map, and number of nodes; a value of minus infinity where the patient is far astray.
@@ -54,18 +41,14 @@ class Search:
     largest: Any
     log_integrand: Any
     guess: Any
-    prepared: Any
     interval: Any
     node: Any
 
 
-@cache
-def search(family: str) -> Search:
+def search(row: Family) -> Search:
     """Compile the search of one family."""
-    row = FAMILIES[family]
     kernel, information_of = row.kernel, row.information
-    smooth, most_nodes, inflated = row.smooth, row.nodes, row.inflated
-    poisson = not row.dispersed
+    most_nodes, inflated = row.nodes, row.inflated
 
     # array expressions are written as loops: Numba compiles those in a fraction of the time
 
@@ -83,9 +66,6 @@ def search(family: str) -> Search:
 
         With ``bound`` rows of no events take no part: their log probability is below 0.
         """
-        if smooth:
-            start, slope, parts, n = patient
-            return integrand(z, start, slope, parts, n, poisson)
         count, eta, loading, seen, k, p = patient
         value, score, information = -0.5 * z * z, -z, 1.0
         for j in range(eta.shape[0]):
@@ -143,7 +123,7 @@ def search(family: str) -> Search:
                 return z, value, information
             z += step
             # where the information is a stand-in, steps of twice the length would go on for ever
-            slow = not smooth and abs(score) > 0.5 * before and high - low < math.inf
+            slow = abs(score) > 0.5 * before and high - low < math.inf
             if slow or not low < z < high:
                 z = 0.5 * (low + high)
             before = abs(score)
@@ -154,12 +134,11 @@ def search(family: str) -> Search:
     def mode_of(z: float, patient: Any) -> tuple[float, float, float]:
         """Mode; the higher of two where the counts may draw one and the prior another."""
         found = climb(z, patient)
-        if not smooth:
-            count, eta, loading, seen, k, p = patient
-            for start in (0.0, data_side(count, eta, loading, seen, k, p)):
-                other = climb(start, patient)
-                if other[1] > found[1]:
-                    found = other
+        count, eta, loading, seen, k, p = patient
+        for start in (0.0, data_side(count, eta, loading, seen, k, p)):
+            other = climb(start, patient)
+            if other[1] > found[1]:
+                found = other
         return found
 
     @compiled
@@ -167,8 +146,8 @@ def search(family: str) -> Search:
         """Point on one side of the mode where the log integrand has fallen by DROP, or just beyond.
 
         A log-concave integrand falls at least as fast as the standard normal, which brackets the
-        point; tangent steps from where a normal would have it come from outside. Where it need not
-        be log-concave, the bracket is widened until it holds the point. With an excess of zeros
+        point; tangent steps from where a normal would have it come from outside. As it need not be
+        log-concave, the bracket is widened until it holds the point. With an excess of zeros
         there may be a second hump beyond a valley, so that what must have fallen is a bound of the
         integrand that has one hump.
         """
@@ -176,7 +155,7 @@ def search(family: str) -> Search:
         z = mode + side * math.sqrt(2.0 * DROP / information)
         value, score, _ = log_integrand(z, patient, inflated)
         reach = 4.0
-        while not smooth and value > top - DROP and reach < 1e6:
+        while value > top - DROP and reach < 1e6:
             inside, z, reach = z, z + side * reach, 1.5 * reach
             outside = z
             value, score, _ = log_integrand(z, patient, inflated)
@@ -212,22 +191,8 @@ def search(family: str) -> Search:
         bend = 0.5 * ((right - mode) + (left - mode)) / (math.sqrt(1.0 + BEND**2) - BEND)
         nodes = n_nodes if n_nodes > 0 else most_nodes
         if n_nodes == 0 and widest < _WIDE_LOADING:
-            if smooth:
-                width = (right - left) * math.sqrt(information)
-                skewness = abs(left + right - 2.0 * mode) / (right - left)
-                extra = _PER_WIDTH * max(0.0, width - _NORMAL_WIDTH) + _PER_SKEWNESS * skewness
-                nodes = min(most_nodes, FEWEST + int(extra))
-            else:
-                nodes = 3 * most_nodes // 4
+            nodes = 3 * most_nodes // 4
         return mode, top, slope, bend, nodes
-
-    @compiled
-    def prepared(count: Any, eta: Any, loading: Any, seen: Any, k: Any, p: Any, parts: Any) -> Any:
-        """What ``log_integrand`` takes for a patient."""
-        if smooth:
-            start, slope, n = prepare(count, eta, loading, seen, k, poisson, parts)
-            return start, slope, parts, n
-        return count, eta, loading, seen, k, p
 
     @compiled
     def node(mode: float, slope: float, bend: float, m: int, nodes: int) -> tuple[float, float]:
@@ -238,4 +203,4 @@ def search(family: str) -> Search:
         width = (slope + bend * t / root) * 2.0 / (nodes - 1)
         return z, width
 
-    return Search(largest, log_integrand, guess, prepared, interval, node)
+    return Search(largest, log_integrand, guess, interval, node)

@@ -15,7 +15,17 @@ from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-from bayes_msc.counts import families, integral, interval, lognormal, smooth, special, vector
+from bayes_msc.counts import (
+    drawing,
+    families,
+    general,
+    interval,
+    lanes,
+    lognormal,
+    smooth,
+    special,
+    vector,
+)
 from bayes_msc.counts.integral import patient_integral
 
 _MATRICES = ",".join(["(i,j)"] * 6)
@@ -146,7 +156,7 @@ def _source_key() -> int:
     """Hash of the code that is compiled: PyTensor keeps it on disk, and an edit must be noticed."""
     text = "".join(
         inspect.getsource(m)
-        for m in (special, vector, lognormal, families, smooth, interval, integral)
+        for m in (special, vector, lognormal, families, drawing, lanes, interval, smooth, general)
     )
     return zlib.crc32(text.encode())
 
