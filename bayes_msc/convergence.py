@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -63,6 +62,8 @@ def convergence(fit: xr.DataTree) -> pd.DataFrame:
         Columns ``check``, ``target`` (the worst parameter or chain), ``value``, ``limit``, ``ok``,
         ``affects``, ``hint``.
     """
+    import arviz as az
+
     if "importance" in fit.children:
         return pd.DataFrame(_weights(fit), columns=list(COLUMNS))
     stats = fit["sample_stats"].dataset

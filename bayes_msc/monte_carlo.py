@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import arviz as az
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -15,11 +14,11 @@ class ChainErrors:
 
     def of_mean(self, values: NDArray[np.float64]) -> float:
         """Standard error of the mean."""
-        return float(az.mcse(values, method="mean"))
+        return _mcse(values, "mean")
 
     def of_median(self, values: NDArray[np.float64]) -> float:
         """Standard error of the median; 0 for a number that is set."""
-        return float(az.mcse(values, method="median")) if np.ptp(values) > 0 else 0.0
+        return _mcse(values, "median") if np.ptp(values) > 0 else 0.0
 
     def of_probability(self, happens: NDArray[np.bool_]) -> float:
         """Standard error of a probability; one draw's worth where all draws agree."""
@@ -70,3 +69,10 @@ def errors_of(fit: xr.DataTree) -> ChainErrors:
     if "replicate" in stats:
         return ReplicateErrors(stats["replicate"].to_numpy())
     return ChainErrors()
+
+
+def _mcse(values: NDArray[np.float64], of: str) -> float:
+    # a worker of a simulation is ready sooner without all of ArviZ
+    import arviz as az
+
+    return float(az.mcse(values, method=of))
