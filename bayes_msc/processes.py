@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import multiprocessing
 import signal
 import sys
@@ -23,12 +25,21 @@ def local_pool(workers: int) -> ProcessPoolExecutor:
     """Return processes of this machine."""
     # a forked process would share the threads of the parent's numerical libraries
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_ignore_interrupts)
+    return ProcessPoolExecutor(workers, context, initializer=_begin)
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the parent, which keeps what is finished."""
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, which keeps what is finished and waits for the end."""
+    exit_at_once()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def exit_at_once() -> None:
+    """Skip the search for garbage at the end of this process, which gives its memory back anyway.
+
+    With PyMC and compiled models it takes about a second, in which a command seems to hang.
+    """
+    atexit.register(gc.freeze)
 
 
 def gather[Item, Result](

@@ -16,6 +16,7 @@ from benchmarks.measures import Measure, repeated, skipped
 
 NAME = "compile"
 WHOLE = "whole process"
+ANSWERED = "answered"
 ENGINES = ("nuts", "fast")
 STEPS = ("import", "build", "compile", "first answer")
 REPETITIONS = 3
@@ -53,9 +54,9 @@ def _engine(engine: str, repetitions: int) -> list[Measure]:
 
 
 def _one(engine: str, caches: dict[str, str]) -> dict[str, float]:
-    start = time.perf_counter()
+    start = time.time()
     steps = ask_child("compile", engine, environment=caches, limit=LIMIT)
-    return {WHOLE: time.perf_counter() - start, **steps}
+    return {WHOLE: steps.pop(ANSWERED) - start, **steps}
 
 
 def steps_of(engine: str) -> dict[str, float]:
@@ -93,4 +94,4 @@ class _Clock:
 
 
 if __name__ == "__main__":
-    print(json.dumps(steps_of(sys.argv[1])))
+    print(json.dumps({**steps_of(sys.argv[1]), ANSWERED: time.time()}))

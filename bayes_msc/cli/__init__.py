@@ -16,6 +16,7 @@ from bayes_msc.cli.reconstruction import reconstruct
 from bayes_msc.cli.robustness import sensitivity
 from bayes_msc.cli.simulation import simulate
 from bayes_msc.errors import BayesMSCError
+from bayes_msc.processes import exit_at_once
 from bayes_msc.report_commands import report, verify
 from bayes_msc.terminal import console, errors
 
@@ -54,6 +55,7 @@ def _options(
 
 def main() -> None:
     """Run the command; bad input ends in a message of a few lines and exit code 2."""
+    exit_at_once()
     try:
         app()
     except BayesMSCError as error:
