@@ -21,7 +21,8 @@ SHADES = ("#c9d6dd", "#8fb3c4", "#0b6e99", "#e0a184")
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw speed, growth and first compile; a panel without numbers says so."""
     with look():
-        figure = new_figure(7.4)
+        figure = new_figure(8.0)
+        figure.get_layout_engine().set(h_pad=0.12)
         panels = figure.subplots(3, 1, height_ratios=(1.3, 1.2, 0.9))
         for axes, panel in zip(panels, (_speed, _growth, _compile), strict=True):
             panel(axes, table[np.isfinite(table["value"])])
@@ -74,7 +75,7 @@ def _growth(axes: Any, table: pd.DataFrame) -> None:
     for power in range(-7, 4):
         axes.plot(ends, 10.0**power * ends, color=GREY, lw=0.5, zorder=0)
     axes.set(xlim=ends, ylim=(low, high))
-    axes.legend(title="thin lines: proportional", loc="upper left")
+    axes.legend(title="thin lines: proportional", loc="upper left", frameon=True, framealpha=1)
 
 
 def _line(
