@@ -11,10 +11,12 @@ import pytensor.tensor as pt
 from numpy.typing import NDArray
 
 from bayes_msc.counts import FAMILIES, marginal_logp
+from bayes_msc.errors import PriorError, one_of
 from bayes_msc.model import Model
 from bayes_msc.normal_tail import NormalTail
 from bayes_msc.parameters import derived, sources
 from bayes_msc.predictor import RowParameters, predict
+from bayes_msc.prior import Prior
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
 
@@ -113,6 +115,25 @@ def _parameters(model: Model, trial: Trial, numbers: Any) -> dict[str, Any]:
         free = any(not priors[source].is_fixed for source in sources(name))
         parameters[name] = pm.Deterministic(name, value) if free else value
     return parameters
+
+
+def variable_of(name: str, prior: Prior) -> Any:
+    """Return a variable of the PyMC model around it, with a prior whose numbers stay what they are.
+
+    Parameters
+    ----------
+    name : str
+    prior : Prior
+
+    Raises
+    ------
+    PriorError
+        If PyMC has no such distribution, or the number is set: that is no variable.
+    """
+    known = [kind for kind in _DISTRIBUTIONS if kind != "fixed"]
+    one_of(prior.distribution, known, "prior distribution", PriorError)
+    numbers = [np.asarray(number) for number in prior.parameters]
+    return _DISTRIBUTIONS[prior.distribution](name, numbers)
 
 
 def _shaped(numbers: Any, start: int, shape: tuple[int, ...]) -> Any:

@@ -8,6 +8,7 @@ from scipy import integrate, stats
 
 from bayes_msc.errors import BayesMSCError, PriorError, PublishedError
 from bayes_msc.evidence import TAU_PRIORS, combine, hierarchy, sample_hierarchy, tau_posterior
+from bayes_msc.evidence.combine import failed_checks
 from bayes_msc.prediction import predict
 from bayes_msc.prior import Prior, stance
 from bayes_msc.published import load_published
@@ -142,6 +143,17 @@ def test_pymc_agrees_within_monte_carlo_error():
         for column in ("probability_below_1", "probability_below_0.8", "probability_below_0.5"):
             gap = abs(drawn.loc[target, column] - exact.loc[target, column])
             assert gap < 4 * error, (target, column)
+
+
+def test_sampled_numbers_come_with_what_their_chains_failed_at():
+    drawn = combine(Y, S, VAGUE, method="pymc", seed=2)
+    assert (drawn["failed_checks"] == "").all()
+    assert (combine(Y, S, VAGUE)["failed_checks"] == "").all()
+    few = sample_hierarchy(Y, S, VAGUE, TAU_PRIORS[0], seed=4, draws=40)
+    said = failed_checks(few, 0.03)
+    assert "bulk ESS (" in said
+    assert "Monte Carlo error of a probability is 0.03, limit 0.01" in said
+    assert said.endswith("take the numbers by quadrature")
 
 
 def test_pymc_seed_repeats():

@@ -72,7 +72,7 @@ def test_columns_follow_the_contract(result):
     ]  # fmt: skip
     assert list(result.external.columns) == [
         "tau_prior", "mu_prior", "target", "rate_ratio", "lower", "upper", "probability_below_1",
-        "probability_below_0.8", "probability_below_0.5", "method", "mcse",
+        "probability_below_0.8", "probability_below_0.5", "method", "mcse", "failed_checks",
     ]  # fmt: skip
     assert (result.statements["mcse"] == 0).all()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,20 @@ def test_failed_check_is_a_banner_over_the_numbers_that_depend_on_it() -> None:
     assert {"effect", "patients", "leave-one-out"} <= warned
     assert "repeated with longer tuning" in html
     assert "✗ failed" in html
+
+
+def test_failed_chains_of_a_combination_are_a_banner_too() -> None:
+    result = founding()
+    said = "divergences (all chains) is 3, limit 0: take the numbers by quadrature"
+    first = result.external["tau_prior"].iloc[0]
+    bad = np.where(result.external["tau_prior"] == first, said, "")
+    results, figures = build(replace(result, external=result.external.assign(failed_checks=bad)))
+    line = f"The combination with other trials, tau ~ {first}: {said}."
+    assert results.banner == (line,)
+    assert [s.key for s in results.sections if s.notices] == ["evidence"]
+    html = render_html(results, figures)
+    assert html.index("Checks failed: read this before") < html.index('id="question"')
+    assert build(result)[0].banner == ()
 
 
 def test_parallel_trial_with_many_patients_shows_the_most_influential() -> None:

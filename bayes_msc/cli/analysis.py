@@ -77,6 +77,8 @@ def reanalyze(
     headline(results)
     show(stance_table(result), "What each prior stance makes of the trial")
     where(out)
+    if results.banner:
+        raise typer.Exit(options.DIAGNOSTIC_FAILURE)
 
 
 @options.with_roles

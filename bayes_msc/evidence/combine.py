@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_msc.convergence import convergence
 from bayes_msc.errors import PublishedError, one_of
 from bayes_msc.evidence.hierarchy import hierarchy
 from bayes_msc.evidence.sampling import sample_hierarchy
 from bayes_msc.evidence.tau import TAU_PRIORS
 from bayes_msc.exact import Distribution, beyond
+from bayes_msc.monte_carlo import MCSE_LIMIT
 from bayes_msc.prior import Prior
 
 METHODS = ("quadrature", "pymc")
@@ -53,8 +55,9 @@ def combine(
     -------
     DataFrame
         ``tau_prior, mu_prior, target, rate_ratio, lower, upper``, one ``probability_below_C``
-        (``probability_above_C`` where more is better) for each threshold, ``method``, and ``mcse``,
-        the largest Monte Carlo standard error of the probabilities in the row (0: exact).
+        (``probability_above_C`` where more is better) for each threshold, ``method``, ``mcse``,
+        the largest Monte Carlo standard error of the probabilities in the row (0: exact), and
+        ``failed_checks``, what the chains failed at, in words (empty: nothing).
 
     Raises
     ------
@@ -69,16 +72,18 @@ def combine(
             posteriors: tuple[Distribution, ...]
             posteriors = (exact.trials[0], exact.mean_effect, exact.new_trial)
             found = [exact_numbers(p, thresholds, benefit) for p in posteriors]
+            failed = ""
         else:
             draws = sample_hierarchy(estimates, ses, mu_prior, tau_prior, seed=seed)
             found = sampled_numbers(draws, thresholds, benefit)
+            failed = failed_checks(draws, max(mcse for _, _, mcse in found))
         for target, (ratio, probabilities, mcse) in zip(TARGETS, found, strict=True):
             names = [probability_column(c, benefit) for c in thresholds]
             rows.append(
                 {"tau_prior": str(tau_prior), "mu_prior": str(mu_prior), "target": target}
                 | dict(zip(("rate_ratio", "lower", "upper"), ratio, strict=True))
                 | dict(zip(names, probabilities, strict=True))
-                | {"method": method, "mcse": mcse}
+                | {"method": method, "mcse": mcse, "failed_checks": failed}
             )
     return pd.DataFrame(rows)
 
@@ -110,3 +115,23 @@ def sampled_numbers(draws: Any, thresholds: Sequence[float], benefit: str) -> li
         errors = [float(az.mcse(g.values, method="mean")) if g.std() > 0 else 0.0 for g in good]
         found.append(([middle, low, high], [float(g.mean()) for g in good], max(errors)))
     return found
+
+
+def failed_checks(draws: Any, mcse: float) -> str:
+    """Say which checks the chains failed, and what to do; empty if none.
+
+    Parameters
+    ----------
+    draws : xarray.DataTree
+        From ``sample_hierarchy``.
+    mcse : float
+        The largest Monte Carlo error of what is said from them.
+    """
+    checks = convergence(draws)
+    lines = [
+        f"{row['check']} ({row['target']}) is {row['value']:.4g}, limit {row['limit']}"
+        for row in checks[~checks["ok"]].to_dict("records")
+    ]
+    if mcse > MCSE_LIMIT:
+        lines.append(f"Monte Carlo error of a probability is {mcse:.2g}, limit {MCSE_LIMIT:g}")
+    return "; ".join(lines) and f"{'; '.join(lines)}: take the numbers by quadrature"

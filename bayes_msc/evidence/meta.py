@@ -11,7 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_msc.errors import PublishedError, one_of
-from bayes_msc.evidence.combine import METHODS, exact_numbers, probability_column, sampled_numbers
+from bayes_msc.evidence.combine import (
+    METHODS,
+    exact_numbers,
+    failed_checks,
+    probability_column,
+    sampled_numbers,
+)
 from bayes_msc.evidence.hierarchy import Hierarchy, conditional, hierarchy
 from bayes_msc.evidence.tau import tau_prior as named_tau_prior
 from bayes_msc.evidence.trials import Evidence, Source, estimates, evidence_rows, reported
@@ -22,6 +28,8 @@ from bayes_msc.prior import Prior, stance
 Array = NDArray[np.float64]
 THRESHOLDS = (1.0, 0.8, 0.5)
 ROWS = ("mean effect", "new trial")
+#: Columns that say how a row was computed.
+_OF_THE_METHOD = ("target", "method", "mcse", "failed_checks")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +50,7 @@ class MetaAnalysis:
     summary : DataFrame
         Rows ``mean effect`` and ``new trial`` (the prediction interval): ``target, rate_ratio,
         lower, upper``, one ``probability_below_C`` (``probability_above_C`` where more is better)
-        for each threshold, ``method, mcse``.
+        for each threshold, ``method, mcse``, and ``failed_checks`` of the chains.
     tau : DataFrame
         One row: ``median, lower, upper`` of the standard deviation between trials, and ``factor``,
         by which the rate ratios of two trials typically differ (the median of their ratio, the
@@ -174,17 +182,19 @@ def _summary(
             exact_numbers(posterior, thresholds, benefit)
             for posterior in (found.mean_effect, found.new_trial)
         ]
+        failed = ""
     else:
         from bayes_msc.evidence.sampling import sample_hierarchy
 
         draws = sample_hierarchy(*estimates(rows), mu_prior, tau_prior, seed=seed)
         numbers = sampled_numbers(draws, thresholds, benefit)[1:]
+        failed = failed_checks(draws, max(mcse for _, _, mcse in numbers))
     names = [probability_column(c, benefit) for c in thresholds]
     return pd.DataFrame(
         {"target": target}
         | dict(zip(("rate_ratio", "lower", "upper"), ratio, strict=True))
         | dict(zip(names, probabilities, strict=True))
-        | {"method": method, "mcse": mcse}
+        | {"method": method, "mcse": mcse, "failed_checks": failed}
         for target, (ratio, probabilities, mcse) in zip(ROWS, numbers, strict=True)
     )
 
@@ -236,7 +246,7 @@ def leave_one_trial_out(
         mean, new = found.summary.to_dict("records")
         table.append(
             {"left_out": "none" if out is None else out.trial}
-            | {k: v for k, v in mean.items() if k not in ("target", "method", "mcse")}
+            | {k: v for k, v in mean.items() if k not in _OF_THE_METHOD}
             | {"new_lower": new["lower"], "new_upper": new["upper"]}
             | {"tau": found.tau["median"].iloc[0]}
             | {"percentile": math.nan if out is None else _percentile(found, out)}

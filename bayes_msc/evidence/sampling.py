@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from bayes_msc.errors import PriorError, one_of
 from bayes_msc.evidence.hierarchy import check_estimates
 from bayes_msc.prior import Prior
 
@@ -46,10 +45,12 @@ def sample_hierarchy(
     """
     import pymc as pm
 
+    from bayes_msc.graph import variable_of
+
     check_estimates(estimates, ses, tau_prior)
     with pm.Model(coords={"trial": np.arange(len(estimates))}):
-        mu = _pymc_prior("mu", mu_prior)
-        tau = _pymc_prior("tau", tau_prior)
+        mu = variable_of("mu", mu_prior)
+        tau = variable_of("tau", tau_prior)
         z = pm.Normal("z", 0, 1, dims="trial")
         z_new = pm.Normal("z_new", 0, 1)
         theta = pm.Deterministic("theta", mu + tau * z, dims="trial")
@@ -62,28 +63,7 @@ def sample_hierarchy(
             cores=1,
             random_seed=seed,
             nuts_sampler="nutpie",
-            nuts={"target_accept": 0.95},
+            nuts={"target_accept": 0.99},
             progressbar=False,
             quiet=True,
         )
-
-
-def _pymc_prior(name: str, prior: Prior) -> Any:
-    """One PyMC variable for a prior."""
-    import pymc as pm
-
-    builders = {
-        "normal": ("Normal", ("mu", "sigma")),
-        "student_t": ("StudentT", ("nu", "mu", "sigma")),
-        "normal_mixture": ("NormalMixture", ("w", "mu", "sigma")),
-        "half_normal": ("HalfNormal", ("sigma",)),
-        "half_cauchy": ("HalfCauchy", ("beta",)),
-        "half_student_t": ("HalfStudentT", ("nu", "sigma")),
-        "exponential": ("Exponential", ("lam",)),
-        "gamma": ("Gamma", ("alpha", "beta")),
-        "lognormal": ("LogNormal", ("mu", "sigma")),
-    }
-    one_of(prior.distribution, builders, "prior distribution", PriorError)
-    kind, names = builders[prior.distribution]
-    numbers = {n: np.asarray(v) for n, v in zip(names, prior.parameters, strict=True)}
-    return getattr(pm, kind)(name, **numbers)

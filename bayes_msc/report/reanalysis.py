@@ -69,6 +69,7 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
         subtitle=f"A Bayesian reanalysis of what is printed in {published.source.citation}",
         question=published.question,
         answer=answer(result, table),
+        banner=parts.failed_chains(result),
         sections=tuple(section for section in sections if section is not None),
         tables=_all_tables(result),
         sources=sources,

@@ -184,6 +184,18 @@ def evidence(result: Reanalysis) -> Section | None:
                 ),
             ),
         ),
+        notices=failed_chains(result),
+    )
+
+
+def failed_chains(result: Reanalysis) -> tuple[str, ...]:
+    """Return one line for each sampled combination whose chains failed a check."""
+    if result.external.empty:
+        return ()
+    bad = result.external[result.external["failed_checks"] != ""].drop_duplicates("tau_prior")
+    return tuple(
+        f"The combination with other trials, tau ~ {row['tau_prior']}: {row['failed_checks']}."
+        for row in bad.to_dict("records")
     )
 
 
