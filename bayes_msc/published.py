@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,8 @@ class Published:
     related_trial : str
         Patient-level data set of the same trial, if there is one.
     printed_counts : str
-        Bundled trial, or TOML file, of what is printed on its counts, for ``reconstruct``.
+        Bundled trial, or TOML file, of what is printed on its counts, for ``reconstruct``. A file
+        is looked for from ``folder``.
     flow : tuple of FlowRow
         What is printed on who took part, by sequence and period, or by arm.
     schedule : Schedule, optional
@@ -61,6 +62,8 @@ class Published:
         What a reader of the numbers must know.
     short_title : str
         What figures and sentences call the trial; by default its name.
+    folder : Path
+        Where the TOML file lies that it was read from; no part of the trial itself.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Published:
     printed_counts: str = ""
     flow: tuple[FlowRow, ...] = ()
     schedule: Schedule | None = None
+    folder: Path = field(default=Path(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.short_title:
@@ -201,6 +205,11 @@ class Published:
                 partial_file.unlink(missing_ok=True)
             raise OutputError(f"cannot write {target}: {error.strerror or error}") from None
         return target
+
+    @property
+    def printed_counts_file(self) -> Path | None:
+        """File of what is printed on its counts; None if that is bundled, or there is none."""
+        return self.folder / self.printed_counts if self.printed_counts[-5:] == ".toml" else None
 
     @property
     def sha256(self) -> str:
@@ -334,7 +343,7 @@ def read_published(path: str | Path) -> Published:
         raise PublishedError(f"cannot read {source}: {error.strerror or error}") from None
     except ValueError:
         raise PublishedError(f"{source} is not UTF-8 text: save it as a UTF-8 TOML file") from None
-    return parse_published(content, str(source))
+    return replace(parse_published(content, str(source)), folder=source.parent)
 
 
 def _folder() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -47,11 +48,13 @@ def plain(value: Any) -> Any:
         if value.events is not None and value.exposure is not None:
             table |= {"events": value.events, "exposure": value.exposure.text}
         return table
-    if hasattr(value, "__dataclass_fields__"):
-        fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if is_dataclass(value):
+        # where it was read from is no part of a trial, and is not compared
+        kept = [f.name for f in fields(value) if f.compare]
+        values = {name: getattr(value, name) for name in kept}
         # 0 equals False, and is not empty: nobody left
-        empty = {k for k, v in fields.items() if v is None or v is False or v in ("", ())}
-        table = {k: plain(v) for k, v in fields.items() if k not in empty}
+        empty = {k for k, v in values.items() if v is None or v is False or v in ("", ())}
+        table = {k: plain(v) for k, v in values.items() if k not in empty}
         if isinstance(value, Analysis) and value.ratio is not None:
             table["ratio"]["estimate"] = table["ratio"].pop("mean")
         return table

@@ -286,7 +286,7 @@ def paper_behind(published: Published, reconstruction: bool | Paper) -> Paper | 
             f"{published.name} names no printed counts to reconstruct from: set printed_counts in "
             'its TOML file to a file such as "printed.toml" (see bm.read_paper)'
         )
-    return read_paper(published.printed_counts)
+    return read_paper(published.printed_counts_file or published.printed_counts)
 
 
 def _check_published(value: object) -> None:

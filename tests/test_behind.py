@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace
+from importlib import resources
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from report_samples import alone, founding, with_reconstruction
+from typer.testing import CliRunner
 
 import bayes_msc as bm
 from bayes_msc import plots
+from bayes_msc.cli import app
 from bayes_msc.errors import PlanError, PublishedError, ReconstructionError
 from bayes_msc.flow import planned_scans
 from bayes_msc.printed import FlowRow
@@ -300,6 +303,53 @@ def test_plan_asks_for_it(tmp_path: Path, asked: list[tuple[Paper, int]]) -> Non
     assert found.ok
     assert "reconstruction" in set(found.statements["table"])
     assert asked[0] == asked[1]
+
+
+def own_paper(folder: Path) -> Path:
+    """Write a trial of the user's own, and beside it what is printed on its counts."""
+    bundled = Path(str(resources.files("bayes_msc"))) / "datasets" / "llufriu2014"
+    folder.mkdir()
+    text = (bundled / "published.toml").read_text()
+    own = text.replace('printed_counts = "llufriu2014"', 'printed_counts = "counts.toml"')
+    (folder / "mine.toml").write_text(re.sub(r"external\w* = .*\n", "", own))
+    (folder / "counts.toml").write_text((bundled / "printed.toml").read_text())
+    return folder / "mine.toml"
+
+
+def test_printed_counts_are_looked_for_beside_the_trial(
+    tmp_path: Path, asked: list[tuple[Paper, int]]
+) -> None:
+    published = bm.read_published(own_paper(tmp_path / "papers"))
+    bm.reanalyze(published, external=[], reconstruction=True)
+    assert asked[0][0].name == "counts"
+    assert str(tmp_path) not in published.to_toml()
+
+
+def test_changed_printed_counts_are_named(tmp_path: Path, asked: list[tuple[Paper, int]]) -> None:
+    paper = own_paper(tmp_path / "papers")
+    done = bm.run_plan(planned(tmp_path, '[beside]\nanswers = ["reconstruction"]', str(paper)))
+    assert asked
+    results = from_json((done.folder / "results.json").read_text())
+    assert "papers/counts.toml" in results.manifest["files"]
+    assert verify(done.folder).ok
+    counts = tmp_path / "papers" / "counts.toml"
+    counts.write_text(counts.read_text() + "\n# a note\n")
+    found = verify(done.folder)
+    changed = found.inputs[found.inputs["state"] == "CHANGED"]
+    assert changed["input"].tolist() == ["papers/counts.toml"]
+    assert not found.ok
+
+
+def test_command_names_the_printed_counts(
+    tmp_path: Path, asked: list[tuple[Paper, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_paper(tmp_path / "papers")
+    monkeypatch.chdir(tmp_path)
+    words = ["reanalyze", "papers/mine.toml", "--no-external", "--with", "reconstruction"]
+    done = CliRunner().invoke(app, [*words, "--out", "results"])
+    assert done.exit_code == 0, done.output
+    manifest = from_json(Path("results/results.json").read_text()).manifest
+    assert set(manifest["files"]) == {"papers/mine.toml", "papers/counts.toml"}
 
 
 def test_plan_without_it_has_none(tmp_path: Path, asked: list[tuple[Paper, int]]) -> None:

@@ -18,7 +18,7 @@ from bayes_msc.trial import Trial
 COUNTS = "counts"
 
 
-def files_of(plan: AnalysisPlan, folder: Path) -> dict[str, str]:
+def files_of(plan: AnalysisPlan, folder: Path, subject: Counts | Published) -> dict[str, str]:
     """SHA-256 of all that a plan read: files by their place seen from the results, bundled by name.
 
     Parameters
@@ -26,15 +26,20 @@ def files_of(plan: AnalysisPlan, folder: Path) -> dict[str, str]:
     plan : AnalysisPlan
     folder : Path
         Where the results will stand.
+    subject : Counts or Published
+        What the plan is about.
     """
     tables = plan.tables
     data = tables.data
     card = tables.model.card if tables.model else ""
     named = [plan.name, data.file, data.published, card, *(data.external or ())]
-    paths = [plan.folder / name for name in named if name and (plan.folder / name).is_file()]
+    places = [plan.folder / name for name in named if name]
+    if isinstance(subject, Published) and tables.beside is not None:
+        places += filter(None, [subject.printed_counts_file])
+    paths = [path for path in places if path.is_file()]
     found = hashes(paths, bundled_of(plan))
-    places = {str(path): _seen_from(folder, path) for path in paths}
-    return {places.get(name, name): value for name, value in found.items()}
+    seen = {str(path): _seen_from(folder, path) for path in paths}
+    return {seen.get(name, name): value for name, value in found.items()}
 
 
 def _seen_from(folder: Path, path: Path) -> str:

@@ -58,7 +58,7 @@ def with_plan(
         manifest={
             **results.manifest,
             **_manifest(plan, verdict),
-            "files": {**(results.manifest.get("files") or {}), **files_of(plan, folder)},
+            "files": {**(results.manifest.get("files") or {}), **files_of(plan, folder, subject)},
         },
         recipe={**results.recipe, **recipe_of(plan, subject)},
     )

@@ -73,6 +73,8 @@ def reanalyze(
         reconstruction=bool(beside),
     )
     read = external if external else [other.name for other in result.external_trials]
+    if result.behind is not None and result.published.printed_counts_file is not None:
+        read = [*read, str(result.published.printed_counts_file)]
     results = _write(result, out, force, inputs([trial, *read]))
     headline(results)
     show(stance_table(result), "What each prior stance makes of the trial")
