@@ -60,9 +60,9 @@ class Effort:
         Factor on the SDs of the first proposal.
     """
 
-    stages: tuple[int, ...] = (512, 512)
+    stages: tuple[int, ...] = (512, 512, 512)
     extra: tuple[int, ...] = (512, 1024, 2048)
-    probability_error: float = 0.007
+    probability_error: float = 0.005
     mean_error: float = 0.02
     smallest_share: float = 0.1
     tails: tuple[float, float, float] = (0.8, 0.9, 0.8)
@@ -71,7 +71,7 @@ class Effort:
 
 EFFORT = Effort()
 #: For what the first attempt does not solve: twice the points, from wider and heavier proposals.
-SECOND = Effort(stages=(1024, 1024), extra=(2048, 4096), tails=(0.7, 0.8, 0.7), widen=1.4)
+SECOND = Effort(stages=(1024, 1024, 1024), extra=(2048, 4096), tails=(0.7, 0.8, 0.7), widen=1.4)
 _REPLICATES = 8
 
 

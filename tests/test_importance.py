@@ -95,12 +95,17 @@ def test_heavy_tails_are_solved_where_the_degrees_of_freedom_allow_it() -> None:
 
 
 def test_a_bend_and_a_skewed_log_scale_are_followed() -> None:
-    found = sample(banana, np.array([0.0, 0.0, -0.5]), ["real", "real", "positive"])
-    assert found.trusted
-    assert found.log_marginal == pytest.approx(0.0, abs=0.02)
-    assert below(found) == pytest.approx(stats.norm.cdf(0.5 / 0.8), abs=0.006)
-    assert found.mean(found.points[:, 1]) == pytest.approx(0.25 + 0.64, abs=0.06)
-    assert found.mean(np.exp(found.points[:, 2])) == pytest.approx(2.0 / 3.0, abs=0.01)
+    start, axes = np.array([0.0, 0.0, -0.5]), ["real", "real", "positive"]
+    found = [sample(banana, start, axes, seed=s) for s in range(1, 21)]
+    assert all(one.trusted for one in found)
+    assert np.mean([one.log_marginal for one in found]) == pytest.approx(0.0, abs=0.02)
+    truth = stats.norm.cdf(0.5 / 0.8)
+    assert [below(one) for one in found] == pytest.approx([truth] * 20, abs=0.006)
+    # one seed's error is as large as this bias
+    bent = [one.mean(one.points[:, 1]) for one in found]
+    assert np.mean(bent) == pytest.approx(0.25 + 0.64, abs=0.06)
+    scale = [one.mean(np.exp(one.points[:, 2])) for one in found]
+    assert scale == pytest.approx([2.0 / 3.0] * 20, abs=0.01)
 
 
 def test_a_funnel_agrees_with_a_product_rule() -> None:
@@ -168,7 +173,7 @@ def test_more_points_are_spent_only_where_they_are_needed() -> None:
     strict = Effort(probability_error=1e-4)
     hard = sample(normal, np.zeros(4), ["real"] * 4, effort=strict)
     assert easy.attempts == len(EFFORT.stages)
-    assert easy.evaluations < 1200
+    assert easy.evaluations < sum(EFFORT.stages) + 100
     assert hard.attempts == len(EFFORT.stages) + len(EFFORT.extra)
     assert not hard.trusted
 
