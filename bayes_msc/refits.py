@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bayes_msc.convergence import THRESHOLDS, convergence
 from bayes_msc.errors import ModelError, one_of
-from bayes_msc.importance import Importance
+from bayes_msc.importance import EFFORT, Effort, Importance
 from bayes_msc.model import Model
 from bayes_msc.monte_carlo import errors_of
 from bayes_msc.processes import gather, local_pool, progress_bar
@@ -47,10 +47,13 @@ class Job:
     numbers : mapping of str to ndarray
         From ``bayes_msc.graph.data_of``.
     seed : int
+    effort : Effort
+        Of the fast engine, where that is the one.
     """
 
     numbers: Numbers
     seed: int
+    effort: Effort = EFFORT
 
 
 class Stopped(KeyboardInterrupt):
@@ -202,7 +205,7 @@ def refit(
     note = ""
     if engine == "fast" or (engine == "auto" and model.patient_effect == "integrated"):
         try:
-            found = sampler.fast(job.numbers, job.seed)
+            found = sampler.fast(job.numbers, job.seed, job.effort)
         except ModelError as error:
             if model.patient_effect == "sampled":
                 raise

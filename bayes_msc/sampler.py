@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bayes_msc.callbacks import short_callbacks
 from bayes_msc.errors import ModelError, one_of
-from bayes_msc.importance import MOST_K, Importance
+from bayes_msc.importance import EFFORT, MOST_K, Effort, Importance
 from bayes_msc.model import Model
 from bayes_msc.rows import arrange
 from bayes_msc.trial import Trial
@@ -178,7 +178,7 @@ class Sampler:
         _refuse_partial(trace, settings)
         return trace
 
-    def fast(self, numbers: Numbers, seed: int) -> Importance:
+    def fast(self, numbers: Numbers, seed: int, effort: Effort = EFFORT) -> Importance:
         """Sample by adaptive importance sampling.
 
         Parameters
@@ -187,6 +187,8 @@ class Sampler:
             From ``bayes_msc.graph.data_of``.
         seed : int
             The same seed gives the same points.
+        effort : Effort
+            Of the first attempt.
 
         Returns
         -------
@@ -209,7 +211,7 @@ class Sampler:
         density.set_data(numbers)
         interest = density.names.index("log_rate_ratio")
         start, axes = density.start(), density.axes
-        return sample_twice(density.logp, start, axes, interest=interest, seed=seed)
+        return sample_twice(density.logp, start, axes, interest=interest, seed=seed, effort=effort)
 
     def tree(self, found: Importance, settings: Settings, seed: int) -> xr.DataTree:
         """Draws of equal weight from weighted points, with the points and their weights.

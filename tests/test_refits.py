@@ -19,6 +19,7 @@ from bayes_msc.errors import ModelError
 from bayes_msc.estimands import prob_curve, summarize
 from bayes_msc.fit import fit, load_fit, save_fit
 from bayes_msc.graph import data_of
+from bayes_msc.importance import EFFORT, Effort
 from bayes_msc.model import Model
 from bayes_msc.monte_carlo import ChainErrors, ReplicateErrors, errors_of
 from bayes_msc.prior import Prior
@@ -99,8 +100,8 @@ def test_nuts_takes_over_where_weights_cannot_be_trusted(
 ) -> None:
     fast = Sampler.fast
 
-    def distrusted(self: Sampler, numbers: Any, seed: int) -> Any:
-        return replace(fast(self, numbers, seed), trusted=False, pareto_k=1.3)
+    def distrusted(self: Sampler, numbers: Any, seed: int, effort: Effort = EFFORT) -> Any:
+        return replace(fast(self, numbers, seed, effort), trusted=False, pareto_k=1.3)
 
     monkeypatch.setattr(Sampler, "fast", distrusted)
     taken_over = fit(crossover, CARD, seed=11, engine="fast")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_msc.errors import ModelError
+from bayes_msc.importance import QUICK
 from bayes_msc.refits import TURN, Job, refit, seed_of
 from bayes_msc.sampler import Sampler
 from bayes_msc.simulation.cell import Analysis, Cell
@@ -131,7 +132,7 @@ def _refitted(
         sampler = Sampler.of(analysis.model, cell.design.blank)
         for index in range(task.keep):
             seed = seed_of(number, task.chunk * task.size + index)
-            job = Job(layout.numbers(trials, index), seed)
+            job = Job(layout.numbers(trials, index), seed, QUICK)
             try:
                 found.append(refit(sampler, analysis.model, job, cell.engine, thresholds))
             except (ModelError, RuntimeError):
