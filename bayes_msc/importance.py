@@ -2,12 +2,12 @@
 
 The mode and the curvature give a first proposal with heavy tails; weighted points of it give a
 second one that follows the density's bends, funnels and skewness (``bayes_msc.transport``), all of
-them a third, and further ones while limits are missed. All points count, each weighted by the mixture of
-all proposals (the balance heuristic: Veach & Guibas 1995; Owen & Zhou 2000, JASA 95:135; adaptive
-mixtures: Cappé et al. 2008, Statistics and Computing 18:447). The points are consecutive parts of
-one scrambled Sobol sequence, whose blocks serve as replicates for the Monte Carlo error. The
-weights are Pareto-smoothed (Vehtari et al. 2024, JMLR 25:72); the shape k of their tail says
-whether they can be trusted.
+them a third, and further ones while limits are missed. All points count, each weighted by the
+mixture of all proposals (the balance heuristic: Veach & Guibas 1995; Owen & Zhou 2000, JASA
+95:135; adaptive mixtures: Cappé et al. 2008, Statistics and Computing 18:447). The points are
+consecutive parts of one scrambled Sobol sequence, whose blocks serve as replicates for the Monte
+Carlo error. The weights are Pareto-smoothed (Vehtari et al. 2024, JMLR 25:72); the shape k of
+their tail says whether they can be trusted.
 
 No method that starts from one mode can see a second one far away from it: k speaks of the tails
 that were reached. A proposal is a little denser than it should be at the points that it was fitted
