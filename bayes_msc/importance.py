@@ -19,21 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from bayes_msc.axes import Axes
 from bayes_msc.mode import find_mode
+from bayes_msc.sobol import digital_shift, normals
 from bayes_msc.transport import Transport, elliptical, fitted
 
 Array = NDArray[np.float64]
 
 #: Above this shape of the tail, importance weights have too little behind them.
 MOST_K = 0.7
-_BITS = 30
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,8 @@ class Importance:
     ess : float
         Effective size of the weights.
     log_marginal, log_marginal_se : float
-        Log of the integral of the density, and its standard error.
+        Log of the integral of the density, and its standard error, which covers what is lost by
+        fitting proposals to the points.
     evaluations, attempts : int
         Points at which the density was computed, search included; stages run.
     trusted : bool
@@ -231,10 +230,13 @@ def sample(
         if number >= len(effort.stages):
             # SDs before what is of interest: the other way round a funnel cannot be followed
             order = np.array(sorted(order, key=lambda i: axes[i] == "real"))
+        behind = np.inf
         if number > 0:
             tail = light if number < len(effort.stages) else rescue
-            proposal = fitted(walk.z, walk.bounded_weights(), order, tail)
-        walk.add(proposal, size)
+            weights = walk.bounded_weights()
+            behind = 1.0 / float(weights @ weights)
+            proposal = fitted(walk.z, weights, order, tail)
+        walk.add(proposal, size, behind)
         if number + 1 >= len(effort.stages):
             result = walk.result(interest, effort)
             if result.trusted:
@@ -286,18 +288,23 @@ class _Walk:
     def __init__(self, target: _Target, order: NDArray[np.int64], rng: np.random.Generator) -> None:
         self._target = target
         self._d = len(order)
-        self._shift = rng.integers(0, 2**_BITS, size=self._d, dtype=np.uint64)
+        self._shift = digital_shift(self._d, rng)
         self._proposals: list[Transport] = []
         self._sizes: list[int] = []
+        self._behind: list[float] = []
         self._values = np.empty(0)
         self._densities = np.empty((0, 0))
         self._replicate = np.empty(0, dtype=np.int64)
         self.z = np.empty((0, self._d))
 
-    def add(self, proposal: Transport, size: int) -> None:
-        """Evaluate the density at ``size`` further points, of a new proposal."""
+    def add(self, proposal: Transport, size: int, behind: float) -> None:
+        """Evaluate the density at ``size`` further points, of a new proposal.
+
+        ``behind`` is the effective number of points that the proposal was fitted to.
+        """
+        self._behind.append(behind)
         done = sum(self._sizes)
-        z, density = proposal.points(_normals(self._d, done, size, self._shift))
+        z, density = proposal.points(normals(self._d, done, size, self._shift))
         earlier = np.reshape([one.log_density(z) for one in self._proposals], (-1, size))
         own = np.append(proposal.log_density(self.z), density)
         self._densities = np.vstack([np.hstack([self._densities, earlier]), own])
@@ -314,6 +321,18 @@ class _Walk:
         mixture = np.logaddexp.reduce(self._densities + shares[:, None], axis=0)
         return np.asarray(self._values - mixture)
 
+    def shortfall(self) -> float:
+        """About how much the log of the mean weight is too low.
+
+        A density fitted to n points is higher at them than at others, by half the number of its
+        free numbers over n on average. Centre and straight lines are counted; bends, slopes and
+        skewness are shrunk. It lowers the weights of the points before it by its own share.
+        """
+        shares = np.array(self._sizes) / sum(self._sizes)
+        free = self._d * (self._d + 3) / 2
+        before = np.cumsum(shares) - shares
+        return float(np.sum(before * shares * free / (2.0 * np.array(self._behind))))
+
     def bounded_weights(self) -> Array:
         """Weights for a fit: the largest fiftieth is cut off, so that no point rules it alone."""
         ratios = self.log_ratios()
@@ -329,7 +348,8 @@ class _Walk:
         weights = np.exp(log_weights)
         log_total = _log_sum(ratios)
         shares = np.bincount(self._replicate, np.exp(ratios - log_total), _REPLICATES)
-        spread = np.sqrt(np.sum((shares - 1.0 / _REPLICATES) ** 2))
+        squares = np.sum((shares - 1.0 / _REPLICATES) ** 2)
+        spread = np.sqrt(squares * _REPLICATES / (_REPLICATES - 1))
         points, _ = self._target.axes.to_point(self.z)
         found = Importance(
             points=points,
@@ -339,7 +359,7 @@ class _Walk:
             pareto_k=k,
             ess=float(1.0 / np.sum(weights**2)),
             log_marginal=float(log_total - np.log(len(ratios))),
-            log_marginal_se=float(spread * np.sqrt(_REPLICATES / (_REPLICATES - 1))),
+            log_marginal_se=float(np.hypot(spread, self.shortfall())),
             evaluations=self._target.evaluations,
             attempts=len(self._sizes),
             trusted=False,
@@ -378,22 +398,3 @@ def _smoothed(ratios: Array) -> tuple[Array, float]:
     if not np.isfinite(k):
         return log_weights, np.inf
     return np.asarray(smooth), float(k)
-
-
-@lru_cache(maxsize=16)
-def _sobol(d: int, count: int) -> NDArray[np.uint64]:
-    """Return the first points of a scrambled Sobol sequence as whole numbers of 30 bits."""
-    from scipy.stats import qmc
-
-    points = qmc.Sobol(d, scramble=True, bits=_BITS, rng=20010901).random(count)
-    return np.asarray((points * 2**_BITS).astype(np.uint64))
-
-
-def _normals(d: int, first: int, count: int, shift: NDArray[np.uint64]) -> Array:
-    """Points ``first`` to ``first + count`` of the sequence under a random digital shift.
-
-    A digital shift makes every point uniform and keeps the evenness of the sequence.
-    """
-    length = 1 << (first + count - 1).bit_length()
-    digits = _sobol(d, length)[first : first + count] ^ shift
-    return np.asarray(ndtri((digits.astype(float) + 0.5) / 2**_BITS))

@@ -133,6 +133,16 @@ def test_the_stated_errors_cover_the_errors_made() -> None:
         assert 0.1 < np.sqrt(np.mean(errors**2)) < 1.6
 
 
+def test_the_error_of_the_marginal_covers_what_fitting_the_proposals_loses() -> None:
+    truth, _ = quadrature(funnel, [(-8, 8), (-14, 2.2), (-8, 8)])
+    axes = ["real", "positive", "real"]
+    found = [sample(funnel, np.zeros(3), axes, seed=s) for s in range(40)]
+    errors = np.array([f.log_marginal - truth for f in found])
+    stated = np.array([f.log_marginal_se for f in found])
+    assert errors.mean() < -2.0 * errors.std() / np.sqrt(40), "no loss: nothing is shown"
+    assert np.sqrt(np.mean((errors / stated) ** 2)) < 1.6
+
+
 def test_tails_heavier_than_the_proposals_are_flagged() -> None:
     def cauchy(x: np.ndarray) -> np.ndarray:
         return stats.cauchy.logpdf(x).sum(axis=1)
