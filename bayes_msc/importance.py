@@ -68,7 +68,7 @@ class Effort:
 
 
 EFFORT = Effort()
-#: For simulations: an error of P by 0.003 in a single trial is nothing in a share of thousands.
+#: For simulations: the errors of single trials vanish in a share of thousands.
 QUICK = Effort(stages=(512, 512), probability_error=0.007)
 #: For what the first attempt does not solve: twice the points, from wider and heavier proposals.
 SECOND = Effort(stages=(1024, 1024, 1024), extra=(2048, 4096), tails=(0.7, 0.8, 0.7), widen=1.4)
