@@ -172,7 +172,7 @@ def test_numbers_of_the_methods_page_are_the_codes() -> None:
     from bayes_msc.counts.lanes import FEWEST
     from bayes_msc.evidence import TAU_PRIORS
     from bayes_msc.fit import CAREFUL, Settings
-    from bayes_msc.importance import EFFORT, MOST_K
+    from bayes_msc.importance import EFFORT, MOST_K, QUICK
 
     text = " ".join((DOCS / "methods.md").read_text(encoding="utf-8").split())
     first = Settings()
@@ -195,6 +195,8 @@ def test_numbers_of_the_methods_page_are_the_codes() -> None:
     assert f"Pareto k at most {MOST_K:g}, effective size at least {EFFORT.smallest_share:g}" in text
     assert f"P(RR < 1) at most {EFFORT.probability_error:g} and of" in text
     assert f"at most {EFFORT.mean_error:g} posterior standard deviations" in text
+    quick = f"{sum(QUICK.stages)} points at first and a limit of {QUICK.probability_error:g},"
+    assert quick in text
     assert [prior["scale"] for prior in TAU_PRIORS] == [0.5, 1.0]
     assert "$A = 0.5$" in text
     assert "$A = 1$" in text
