@@ -209,7 +209,7 @@ class Published:
     @property
     def printed_counts_file(self) -> Path | None:
         """File of what is printed on its counts; None if that is bundled, or there is none."""
-        return self.folder / self.printed_counts if self.printed_counts[-5:] == ".toml" else None
+        return self.folder / self.printed_counts if self.printed_counts.endswith(".toml") else None
 
     @property
     def sha256(self) -> str:

@@ -211,7 +211,7 @@ def test_failed_chains_of_a_combination_are_a_banner_too() -> None:
     results, figures = build(replace(result, external=result.external.assign(failed_checks=bad)))
     line = f"The combination with other trials, tau ~ {first}: {said}."
     assert results.banner == (line,)
-    assert [s.key for s in results.sections if s.notices] == ["evidence"]
+    assert [s.key for s in results.sections if s.notices] == ["evidence", "paste"]
     html = render_html(results, figures)
     assert html.index("Checks failed: read this before") < html.index('id="question"')
     assert build(result)[0].banner == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -60,7 +61,7 @@ def build(result: Reanalysis, command: str = "") -> tuple[Results, Pictures]:
         behind.reconstructed(result),
         parts.assumed(result),
         parts.patients(result),
-        paper,
+        replace(paper, notices=parts.failed_chains(result)),
     )
     sources = tuple(_source(trial) for trial in (published, *result.external_trials))
     results = Results(
